@@ -164,7 +164,6 @@ struct fl_config {
 	X(MALFORMED, "malformed packet: headers do not fit its length")                      \
 	X(UNSUPPORTED_ETHERTYPE, "neither IPv4, IPv6 nor ARP")                               \
 	X(SOURCE_ADDRESS, "source address is not the pod's own")                             \
-	X(NO_POD, "no pod of this node has the destination address")                         \
 	X(NO_BACKEND, "the Service has no ready endpoint")                                   \
 	X(BACKEND_RACE, "backends changed twice while one was chosen")                       \
 	X(NAT_EXHAUSTED, "no port is free to masquerade to this destination")                \
@@ -172,8 +171,7 @@ struct fl_config {
 	X(FRAGMENT_ORDER, "a later fragment came before the first, which has the ports")     \
 	X(REWRITE, "the packet could not be rewritten")                                      \
 	X(TUNNEL, "the tunnel's address could not be set or read")                           \
-	X(EXTENSION_HEADERS, "too many IPv6 extension headers")                              \
-	X(TTL, "time to live exceeded")
+	X(EXTENSION_HEADERS, "too many IPv6 extension headers")
 
 enum fl_drop_reason {
 #define X(name, text) FL_DROP_##name,
@@ -213,7 +211,7 @@ enum fl_forward {
 };
 
 /* fl_events: ring buffer. */
-enum fl_event_type {
+enum fl_event_kind {
 	FL_EVENT_DROP = 1,
 	FL_EVENT_NEW = 2,     /* a packet that begins a flow */
 	FL_EVENT_CONNECT = 3, /* a socket's choice of a backend: tuple.daddr is the Service, to the backend */
@@ -224,7 +222,7 @@ struct fl_event {
 	struct fl_tuple tuple;
 	struct fl_addr to;
 	__be16 to_port;
-	__u8 type;      /* enum fl_event_type */
+	__u8 kind;      /* enum fl_event_kind */
 	__u8 hook;      /* enum fl_hook */
 	__u8 reason;    /* enum fl_drop_reason */
 	__u8 pad[3];

@@ -143,6 +143,21 @@ pub fn detach_device(pins: &Pins, name: &str) -> Result<(), Error> {
     Ok(())
 }
 
+fn lives(pin: &Path) -> bool {
+    let attached = sys::open_pin(pin).and_then(|link| sys::link_attached(link.as_fd()));
+    matches!(attached, Ok(Attached::Device(1..) | Attached::Cgroup(1..)))
+}
+
+/// Whether both programs of a device are attached.
+pub fn is_attached(pins: &Pins, name: &str) -> bool {
+    ["ingress", "egress"].iter().all(|side| lives(&pins.links().join(format!("{name}-{side}"))))
+}
+
+/// How many socket programs are attached.
+pub fn sockets_attached(pins: &Pins) -> usize {
+    SOCKET_PROGRAMS.iter().filter(|(name, _)| lives(&pins.links().join(name))).count()
+}
+
 /// Removes the links of all devices but those named: they are gone, or no longer ours.
 pub fn prune_devices(pins: &Pins, keep: &BTreeSet<String>) -> Result<Vec<String>, Error> {
     let dir = pins.links();

@@ -1,7 +1,7 @@
 //! The ring buffer of drops and new flows.
 
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use aya::maps::{MapData, RingBuf};
 use tokio::io::unix::AsyncFd;
@@ -21,9 +21,18 @@ impl AsRawFd for Ring {
     }
 }
 
+impl AsFd for Ring {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 impl Events {
     pub(crate) fn new(ring: RingBuf<MapData>) -> io::Result<Self> {
-        Ok(Events { ring: AsyncFd::new(Ring(ring))? })
+        // SAFETY: the map's descriptor stays open as long as Ring owns the map, and Ring is moved into
+        // the AsyncFd, which is dropped with it.
+        let ring = unsafe { AsyncFd::register(Ring(ring)) };
+        Ok(Events { ring: ring? })
     }
 
     /// Waits for events and hands over those that are there, at most `limit`.

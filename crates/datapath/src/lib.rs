@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 
 use aya::Ebpf;
 use aya::maps::lpm_trie::LpmTrie;
-use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, HashMap, Map, MapData, MapInfo, PerCpuArray, RingBuf};
 use fairlead_model::Addr;
 
 pub use attach::{Role, SOCKET_PROGRAM_COUNT};
@@ -86,7 +86,8 @@ fn translations(ebpf: &mut Ebpf, pins: &Pins, name: &'static str, established: b
     let path = pins.maps().join(name);
     let fd = sys::open_pin(&path).map_err(Error::file(&path))?;
     let map: HashMap<MapData, _, _> = take(ebpf, name)?;
-    Ok(Translations { name, established, map, fd })
+    let info = MapInfo::from_pin(&path).map_err(|e| Error::map(name, "open", e))?;
+    Ok(Translations { name, established, map, fd, max_entries: info.max_entries() })
 }
 
 impl Datapath {
@@ -153,6 +154,16 @@ impl Datapath {
     /// Detaches the programs of all devices but these.
     pub fn prune_devices(&self, keep: &BTreeSet<String>) -> Result<Vec<String>, Error> {
         attach::prune_devices(&self.pins, keep)
+    }
+
+    /// Whether both programs of a device are attached.
+    pub fn is_attached(&self, name: &str) -> bool {
+        attach::is_attached(&self.pins, name)
+    }
+
+    /// How many socket programs are attached.
+    pub fn sockets_attached(&self) -> usize {
+        attach::sockets_attached(&self.pins)
     }
 
     /// What programs read at run time.

@@ -46,9 +46,20 @@ pub struct Translations {
     pub(crate) established: bool,
     pub(crate) map: HashMap<MapData, Tuple, Nat>,
     pub(crate) fd: OwnedFd,
+    pub(crate) max_entries: u32,
 }
 
 impl Translations {
+    /// The map's name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Entries that it can have.
+    pub fn max_entries(&self) -> u32 {
+        self.max_entries
+    }
+
     /// Removes what has timed out at `now` (seconds of CLOCK_MONOTONIC). Answers how many entries
     /// were there and how many were removed.
     pub fn collect(&mut self, now: u32, timeouts: &Timeouts) -> Result<(usize, usize), Error> {

@@ -44,6 +44,12 @@ impl Cni {
         Ok(Self::new(place, bin_dir, list))
     }
 
+    /// The same list in another version of the specification: GC and STATUS came with 1.1.0.
+    pub fn in_version(mut self, version: &str) -> Self {
+        self.list["cniVersion"] = json!(version);
+        self
+    }
+
     /// The configuration list.
     pub fn list(&self) -> &Value {
         &self.list

@@ -48,7 +48,9 @@ impl Node {
             let end = cut.iter().filter_map(|cut| line.find(cut)).min();
             line[..end.unwrap_or(line.len())].trim().to_owned()
         };
-        let mut lines: Vec<_> = output.lines().map(short).collect();
+        // The kernel makes anycast routes where forwarding is on, and that nobody turns off again.
+        let lines = output.lines().filter(|line| !line.starts_with("anycast"));
+        let mut lines: Vec<_> = lines.map(short).collect();
         lines.sort();
         lines
     }

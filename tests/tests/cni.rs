@@ -42,7 +42,7 @@ fn gc_removes_what_the_runtime_does_not_know() {
     let node = lab.node(1);
     let before = node.kernel_state();
     let pod = node.add_pod("garbage").unwrap();
-    let cni = node.cni().unwrap();
+    let cni = node.cni().unwrap().in_version("1.1.0");
     cni.gc(&[(&pod.attachment().container, "eth0")]).unwrap();
     assert_ne!(node.kernel_state(), before, "a valid attachment was collected");
     cni.gc(&[]).unwrap();
@@ -52,7 +52,7 @@ fn gc_removes_what_the_runtime_does_not_know() {
 #[test]
 fn status_says_whether_pods_can_be_added() {
     let Some(lab) = LAB.enter() else { return };
-    let cni = lab.node(1).cni().unwrap();
+    let cni = lab.node(1).cni().unwrap().in_version("1.1.0");
     cni.status().unwrap();
     lab.node(1).kill_agent();
     let status = cni.status();

@@ -161,3 +161,23 @@ fn a_deleted_service_is_no_longer_served() {
     lab.delete(&object);
     assert!(eventually(Duration::from_secs(5), || !ok()));
 }
+
+#[test]
+fn a_pod_whose_flows_were_translated_as_packets_still_reaches_the_outside() {
+    let Some(lab) = LAB.enter() else { return };
+    let server = lab.node(2).add_pod("mixed-server").unwrap();
+    let client = lab.node(1).add_pod("mixed-client").unwrap();
+    let _serving = server.start("echo-server [::]:8080 server");
+    let _outside = lab.outside().start("echo-server [::]:7070 outside");
+    let [host, _] = serve(&lab, "mixed", 7, &[&server]);
+    let outside = std::net::SocketAddr::new(lab.outside_addresses()[0], 7070);
+    let held = client.start(&format!("hold {outside}"));
+    let answer = client.outside_cgroup().traffic(&format!("tcp-connects {host}:80 3"));
+    assert_eq!(answer["ok"], 3, "{answer}");
+    for tool in ["tcp-connects", "udp-connected"] {
+        let answer = client.traffic(&format!("{tool} {outside} 3"));
+        assert_eq!(answer["ok"], 3, "{tool}: {answer}");
+    }
+    let answer = held.finish();
+    assert!(answer["broke"].is_null(), "{answer}");
+}

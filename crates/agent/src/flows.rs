@@ -14,6 +14,9 @@ use crate::names::NameTable;
 
 const BATCH: usize = 256;
 
+/// The hook whose link tells the sender.
+const FROM_POD: &str = "from-pod";
+
 /// Reads events until the ring buffer fails.
 pub async fn read(mut events: Events, recent: Arc<Recent>, names: Arc<RwLock<NameTable>>) {
     let offset = clock::unix_offset();
@@ -43,16 +46,23 @@ fn flow(event: &Event, offset: u64, names: &NameTable) -> Flow {
         _ => Verdict::Connect,
     };
     let reason = DROP_REASONS.get(event.reason as usize).filter(|_| verdict == Verdict::Drop);
+    let link = names.link(event.ifindex);
+    let hook = HOOKS.get(event.hook as usize).copied().unwrap_or("?");
+    let mut source = peer(event.tuple.saddr, event.tuple.sport);
+    if hook == FROM_POD {
+        // whatever the packet says
+        source.name = link.map(|(_, pod)| pod.clone());
+    }
     let mut flow = Flow {
         time: event.time + offset,
         verdict,
         protocol: event.tuple.proto,
-        source: peer(event.tuple.saddr, event.tuple.sport),
+        source,
         destination: peer(event.tuple.daddr, event.tuple.dport),
         to: (event.to != [0; 16]).then(|| peer(event.to, event.to_port)),
-        hook: HOOKS.get(event.hook as usize).copied().unwrap_or("?").to_owned(),
+        hook: hook.to_owned(),
         reason: reason.map(|(_, text)| (*text).to_owned()),
-        interface: names.link(event.ifindex).cloned(),
+        interface: link.map(|(name, _)| name.clone()),
         length: event.length,
     };
     flow.resolve(names);

@@ -12,7 +12,8 @@ use ipnet::IpNet;
 #[derive(Debug, Default)]
 pub struct NameTable {
     pods: HashMap<Addr, String>,
-    links: HashMap<u32, String>,
+    /// A pod's link by its ifindex: the link's name and the pod's.
+    links: HashMap<u32, (String, String)>,
     nodes: HashMap<Addr, String>,
     cidrs: Vec<(IpNet, String)>,
     frontends: HashMap<(Addr, u16, u8), String>,
@@ -24,14 +25,14 @@ impl NameTable {
         for ip in ips {
             self.pods.insert(ip.into(), format!("pod {pod}"));
         }
-        self.links.insert(ifindex, link.to_owned());
+        self.links.insert(ifindex, (link.to_owned(), format!("pod {pod}")));
     }
 
     pub(crate) fn remove_pod(&mut self, ips: impl Iterator<Item = IpAddr>, link: &str) {
         for ip in ips {
             self.pods.remove(&ip.into());
         }
-        self.links.retain(|_, name| name != link);
+        self.links.retain(|_, (name, _)| name != link);
     }
 
     pub(crate) fn set_nodes<'a>(&mut self, nodes: impl Iterator<Item = &'a Node>) {
@@ -67,8 +68,8 @@ impl NameTable {
         self.services.len()
     }
 
-    /// The name of a pod's link by its ifindex.
-    pub(crate) fn link(&self, ifindex: u32) -> Option<&String> {
+    /// The names of a pod's link and of the pod, by the link's ifindex.
+    pub(crate) fn link(&self, ifindex: u32) -> Option<&(String, String)> {
         self.links.get(&ifindex)
     }
 }

@@ -26,6 +26,7 @@ struct Case {
     me: Node,
     nodes: BTreeMap<String, Node>,
     devices: Vec<Device>,
+    named: Vec<String>,
 }
 
 impl Case {
@@ -37,7 +38,7 @@ impl Case {
             device(2, "eth0", 1500, &["192.0.2.1/24", "2001:db8::1/64"]),
             device(3, "docker0", 1500, &["172.17.0.1/16"]),
         ];
-        Case { me, nodes, devices }
+        Case { me, nodes, devices, named: Vec::new() }
     }
 
     fn plan(&self, change: impl Fn(&mut Input<'_>)) -> Plan {
@@ -46,7 +47,7 @@ impl Case {
             nodes: &self.nodes,
             devices: &self.devices,
             default_devices: &[2],
-            named_devices: &[],
+            named_devices: &self.named,
             tunnel: None,
             routing: Routing::Auto,
             masquerade: Masquerade::default(),
@@ -124,12 +125,13 @@ fn only_devices_of_the_node_are_uplinks_and_masquerade_by_their_own_addresses() 
     case.devices.push(device(4, "eth1", 9000, &["203.0.113.7/24"]));
     let names = |plan: &Plan| plan.uplinks.iter().map(|u| u.name.clone()).collect::<Vec<_>>();
     assert_eq!(names(&case.plan(|_| ())), ["eth0"]);
-    let named = ["eth1".to_owned()];
-    let plan = case.plan(|i| i.named_devices = &named);
+    case.named = vec!["eth1".to_owned()];
+    let plan = case.plan(|_| ());
     assert_eq!(names(&plan), ["eth1"]);
     assert_eq!(Addr(plan.uplinks[0].row.v4).to_string(), "203.0.113.7");
     assert_eq!(plan.uplinks[0].row.v6, [0; 16]);
     assert_eq!(plan.mtu, 9000);
+    case.named.clear();
     let off = case.plan(|i| i.masquerade.ipv4 = false);
     assert_eq!(off.uplinks[0].row.v4, [0; 16]);
 }

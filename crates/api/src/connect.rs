@@ -131,6 +131,9 @@ fn of_service_account(
     }
     let mut config = Config::new(url);
     config.root_cert_file = Some(ca);
+    // Without any, kube asks for the system's, which an image of two programs does not have; the
+    // file above is what counts.
+    config.root_cert = Some(Vec::new());
     config.auth_info =
         AuthInfo { token_file: Some(token.to_string_lossy().into_owned()), ..AuthInfo::default() };
     config.tls_server_name = tls_server_name;

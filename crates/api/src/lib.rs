@@ -5,6 +5,7 @@
 //!   a time: nothing is kept here but the last value of each Node.
 //! - [`lease`] elects one leader among replicas.
 //! - [`objects`] makes and changes the few objects that the controller decides about.
+//! - [`removal`] deletes those of the manifest, and [`rollout`] tells how far a DaemonSet's pods are.
 //!
 //! Nothing here reads the environment: what comes from it is in [`Options`].
 
@@ -17,6 +18,10 @@ mod health;
 pub mod lease;
 mod lines;
 pub mod objects;
+pub mod removal;
+pub mod rollout;
+#[cfg(test)]
+mod scripted;
 mod slim;
 mod watch;
 

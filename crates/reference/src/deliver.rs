@@ -1,0 +1,75 @@
+//! Where a packet goes by its destination.
+
+use crate::error_message;
+use crate::fragment;
+use crate::frame::Frame;
+use crate::ip::Transport;
+use crate::tables::{Endpoint, Node, Tables, Way};
+use crate::verdict::{Action, Reason, Stop, Verdict};
+
+const TUNNEL_MAC: [u8; 6] = [0x0a, 0x66, 0x6c, 0xff, 0x00, 0x01];
+
+/// By the destination in the tables; `None` when it is in neither.
+pub(crate) fn by_destination(
+    tables: &mut Tables,
+    frame: &mut Frame,
+) -> Result<Option<Verdict>, Stop> {
+    if let Some(endpoint) = tables.endpoints.get(&frame.ip.daddr).copied() {
+        return to_pod(tables, frame, &endpoint).map(Some);
+    }
+    let node = tables.node(frame.ip.daddr).copied();
+    Ok(node.map(|node| to_node(tables, frame, &node)))
+}
+
+/// Into a pod of this node, from any hook but the one on its link.
+pub(crate) fn to_pod(
+    tables: &mut Tables,
+    frame: &mut Frame,
+    endpoint: &Endpoint,
+) -> Result<Verdict, Stop> {
+    if frame.ip.ttl <= 1 {
+        return Ok(Verdict::PASS);
+    }
+    turn_back(tables, frame, endpoint)?;
+    frame.ip.ttl -= 1;
+    (frame.dst, frame.src) = (endpoint.pod_mac, endpoint.host_mac);
+    Ok(Verdict { action: Action::ToPod, ifindex: endpoint.ifindex, ..Verdict::PASS })
+}
+
+/// An answer becomes what the pod expects, if a flow of the pod was ever translated.
+pub(crate) fn turn_back(
+    tables: &mut Tables,
+    frame: &mut Frame,
+    endpoint: &Endpoint,
+) -> Result<(), Stop> {
+    if !endpoint.translated {
+        return Ok(());
+    }
+    if frame.ip.transport() == Transport::Error {
+        error_message::translate(tables, &mut frame.ip);
+        return Ok(());
+    }
+    let tuple = fragment::tuple(tables, &frame.ip).ok_or(Reason::FragmentOrder)?;
+    if let Some(entry) = tables.translations.get(&tuple) {
+        frame.ip.rewrite(&entry.to);
+    }
+    Ok(())
+}
+
+fn to_node(tables: &Tables, frame: &mut Frame, node: &Node) -> Verdict {
+    let action = match node.way {
+        Way::Direct => Action::ToNeighbour,
+        Way::Vxlan => Action::ToTunnel,
+        Way::Local | Way::Kernel => return Verdict::PASS,
+    };
+    let fits = tables.mtus.get(&node.ifindex).is_some_and(|mtu| frame.length() <= *mtu);
+    // the kernel answers what does not fit, and what has come too far
+    if !fits || frame.ip.ttl <= 1 {
+        return Verdict::PASS;
+    }
+    frame.ip.ttl -= 1;
+    if node.way == Way::Vxlan {
+        (frame.dst, frame.src) = (TUNNEL_MAC, TUNNEL_MAC);
+    }
+    Verdict { action, ifindex: node.ifindex, next_hop: node.next_hop, ..Verdict::PASS }
+}

@@ -1,0 +1,70 @@
+//! Services by packet.
+
+use crate::fragment;
+use crate::frame::Frame;
+use crate::ip::proto;
+use crate::tables::{Backend, FrontendKey, Kind, Tables, Translation, Tuple};
+use crate::verdict::{Reason, Stop, Unexplained};
+use crate::Chosen;
+
+/// Translates a packet to a Service, or of a flow that is known. `false` where it is neither.
+pub(crate) fn translate(
+    tables: &mut Tables,
+    frame: &mut Frame,
+    chosen: &Chosen<'_>,
+) -> Result<bool, Stop> {
+    let tuple = fragment::tuple(tables, &frame.ip).ok_or(Reason::FragmentOrder)?;
+    let to = match known(tables, frame, &tuple) {
+        Some(to) => to,
+        None => match begin(tables, &tuple, chosen)? {
+            Some(to) => to,
+            None => return Ok(false),
+        },
+    };
+    frame.ip.rewrite(&to);
+    Ok(true)
+}
+
+/// What the flow became before, while that still holds.
+fn known(tables: &Tables, frame: &Frame, tuple: &Tuple) -> Option<Tuple> {
+    tables.endpoints.get(&tuple.saddr).filter(|client| client.translated)?;
+    let entry = tables.translations.get(tuple).filter(|e| e.kind == Kind::Service)?;
+    let asks = tuple.proto != proto::TCP || frame.ip.is_tcp_syn();
+    let ended = entry.backend.is_some_and(|(backend, life)| tables.life(&backend) != Some(life));
+    (!(asks && ended)).then_some(entry.to)
+}
+
+fn begin(
+    tables: &mut Tables,
+    tuple: &Tuple,
+    chosen: &Chosen<'_>,
+) -> Result<Option<Tuple>, Stop> {
+    let key = FrontendKey { addr: tuple.daddr, port: tuple.dport, proto: tuple.proto };
+    let Some(backends) = tables.frontend(&key) else { return Ok(None) };
+    if backends.is_empty() {
+        return Err(Reason::NoBackend.into());
+    }
+    let choice = chosen(tuple).ok_or(Unexplained::NotStored(*tuple))?;
+    let backend = Backend { addr: choice.daddr, port: choice.dport, proto: tuple.proto };
+    let (true, Some(life)) = (backends.contains(&backend), tables.life(&backend)) else {
+        return Err(Unexplained::Backend { tuple: *tuple, to: choice }.into());
+    };
+    let mut to = Tuple { daddr: backend.addr, dport: backend.port, ..*tuple };
+    if to.daddr == to.saddr {
+        // a pod does not take packets from its own address off the wire
+        to.saddr = tuple.daddr;
+    }
+    store(tables, tuple, &to, (backend, life));
+    Ok(Some(to))
+}
+
+fn store(tables: &mut Tables, from: &Tuple, to: &Tuple, backend: (Backend, u64)) {
+    let (kind, reply) = (Kind::Service, false);
+    let there = Translation { to: *to, kind, reply, backend: Some(backend) };
+    tables.translations.insert(*from, there);
+    let back = Translation { to: from.reversed(), kind, reply: true, backend: None };
+    tables.translations.insert(to.reversed(), back);
+    if let Some(client) = tables.endpoints.get_mut(&from.saddr) {
+        client.translated = true;
+    }
+}

@@ -10,8 +10,12 @@
 /* On skb->mark between our own programs of one host: from_pod has decided, the device's egress hook is done. */
 #define FL_MARK_DECIDED 0xf1ead000
 
-/* The tunnel's inner frames carry one address on all nodes, so that they are always for the receiver. */
+/*
+ * The tunnel's inner frames: for the address that the device has on all nodes, so that they are always
+ * for the receiver; from another one, since VXLAN takes frames from its own address for loops.
+ */
 #define FL_TUNNEL_MAC {0x0a, 0x66, 0x6c, 0xff, 0x00, 0x01}
+#define FL_TUNNEL_SENDER {0x0a, 0x66, 0x6c, 0xff, 0x00, 0x02}
 #define FL_TUNNEL_VNI 1
 
 struct fl_route {
@@ -147,7 +151,7 @@ static __always_inline void fl_record(const struct fl_verdict *v, const struct f
 static __always_inline int fl_emit(struct __sk_buff *skb, const struct fl_packet *p, struct fl_route *r, __u8 hook,
 				   const struct fl_config *config)
 {
-	static const __u8 tunnel[6] = FL_TUNNEL_MAC;
+	static const __u8 tunnel[6] = FL_TUNNEL_MAC, sender[6] = FL_TUNNEL_SENDER;
 	struct fl_verdict *v = &r->verdict;
 	int reason = FL_DROP_NONE;
 
@@ -156,7 +160,7 @@ static __always_inline int fl_emit(struct __sk_buff *skb, const struct fl_packet
 	else if (v->action == FL_ACTION_TO_NEIGHBOUR)
 		reason = fl_hop(skb, p, 0, 0);
 	else if (v->action == FL_ACTION_TO_TUNNEL)
-		reason = fl_hop(skb, p, tunnel, tunnel) ?: fl_set_tunnel(skb, &v->next_hop);
+		reason = fl_hop(skb, p, tunnel, sender) ?: fl_set_tunnel(skb, &v->next_hop);
 	if (reason)
 		fl_drop(r, reason);
 	fl_record(v, config);

@@ -36,6 +36,7 @@ int fl_from_overlay(struct __sk_buff *skb)
 SEC("classifier")
 int fl_to_overlay(struct __sk_buff *skb)
 {
+	static const __u8 sender[6] = FL_TUNNEL_SENDER;
 	const struct fl_config *config = fl_config_get();
 	struct fl_route r = {};
 	struct fl_node *node;
@@ -54,7 +55,9 @@ int fl_to_overlay(struct __sk_buff *skb)
 		node = fl_node_lookup(&p.tuple.daddr);
 		if (node && node->way == FL_WAY_VXLAN) {
 			r.verdict.next_hop = node->next_hop;
-			reason = fl_set_tunnel(skb, &node->next_hop);
+			reason = bpf_skb_store_bytes(skb, ETH_ALEN, sender, ETH_ALEN, 0)
+					 ? FL_DROP_REWRITE
+					 : fl_set_tunnel(skb, &node->next_hop);
 		} else {
 			reason = FL_DROP_TUNNEL;
 		}

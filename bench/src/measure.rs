@@ -86,13 +86,15 @@ pub type Results = BTreeMap<(usize, &'static str, Pattern), Vec<f64>>;
 /// Runs the plan.
 pub fn run(plan: &Plan, topologies: &Topologies) -> Result<Results, LabError> {
     let wanted = |path: &&Path| plan.only.as_ref().is_none_or(|only| path.name.contains(only));
-    let paths: Vec<_> = topologies.paths.iter().filter(wanted).collect();
-    let mut servers = Vec::new();
-    for path in &paths {
+    let (mut paths, mut servers) = (Vec::new(), Vec::new());
+    for path in topologies.paths.iter().filter(wanted) {
         for cpu in plan.cpus.servers() {
             servers.push(Server::start(&path.server, cpu)?);
         }
-        wait_for(path, plan.cpus.servers()[0])?;
+        match wait_for(path, plan.cpus.servers()[0]) {
+            Ok(()) => paths.push(path),
+            Err(why) => eprintln!("SKIPPED: {why}"),
+        }
     }
     let mut results = Results::new();
     for _ in 0..plan.rounds {

@@ -24,6 +24,7 @@ fn cleanup_gives_the_node_back_as_it_was() {
     assert!(output.ok(), "{output:?}");
     assert_eq!(node.kernel_state(), before);
     assert!(!node.path("/etc/cni/net.d/05-fairlead.conflist").exists());
-    assert!(!node.path("/run/fairlead").exists());
+    // The directory may be a mount point of the container that cleans up.
+    assert_eq!(std::fs::read_dir(node.path("/run/fairlead")).map_or(0, Iterator::count), 0);
     assert!(pod.delete().is_err(), "there is no configuration left to delete with");
 }

@@ -52,6 +52,7 @@ impl Server {
 
 /// The body of an answer that is an error.
 pub(crate) fn failure(code: u16, message: &str) -> Value {
+    let reason = if code == 404 { "NotFound" } else { "" };
     json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
-           "message": message, "reason": ""})
+           "message": message, "reason": reason})
 }

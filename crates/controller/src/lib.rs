@@ -5,6 +5,8 @@
 //!
 //! [`core`] decides, without I/O; [`ipam`] and [`dns`] read and write the API. There is no state:
 //! all of it is computed again from the Nodes and Services that exist.
+//!
+//! And, when a person asks for it, [`uninstall`].
 
 mod config;
 pub mod core;
@@ -12,6 +14,7 @@ mod dns;
 mod ipam;
 mod retry;
 mod run;
+pub mod uninstall;
 
 pub use config::{Config, Dns, Error, Ipam};
 pub use run::{Status, run};

@@ -191,5 +191,5 @@ static __always_inline int fl_turn_back(struct __sk_buff *skb, struct fl_packet 
 
 	if (!to->translated)
 		return FL_DROP_NONE;
-	return fl_nat_known(skb, p, &known);
+	return fl_nat_known(skb, p, FL_NAT_KINDS_POD, &known);
 }

@@ -96,9 +96,9 @@ static __always_inline int fl_service_known(struct __sk_buff *skb, struct fl_pac
 {
 	struct fl_nat *n = fl_nat_lookup(&p->tuple);
 
-	if (!n)
+	if (!n || !(n->flags & FL_NAT_KINDS_POD))
 		return -1;
-	if ((n->flags & (FL_NAT_SERVICE | FL_NAT_REPLY)) == FL_NAT_SERVICE) {
+	if (!(n->flags & FL_NAT_REPLY)) {
 		int fresh = p->tuple.proto != IPPROTO_TCP ||
 			    (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK)) == FL_TCP_SYN;
 

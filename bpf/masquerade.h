@@ -74,7 +74,7 @@ static __always_inline int fl_masquerade_new(struct __sk_buff *skb, struct fl_pa
 static __always_inline int fl_masquerade(struct __sk_buff *skb, struct fl_packet *p, const struct fl_addr *node,
 					 const struct fl_config *config)
 {
-	int known, reason = fl_nat_known(skb, p, &known);
+	int known, reason = fl_nat_known(skb, p, FL_NAT_KINDS_WIRE, &known);
 
 	if (reason || known)
 		return reason;

@@ -9,6 +9,10 @@
 #include "report.h"
 #include "rewrite.h"
 
+/* What a hook translates: a flow to a Service that leaves the cluster has entries of both kinds. */
+#define FL_NAT_KINDS_POD FL_NAT_SERVICE
+#define FL_NAT_KINDS_WIRE (FL_NAT_MASQUERADE | FL_NAT_INBOUND)
+
 static __always_inline struct fl_nat *fl_nat_lookup(const struct fl_tuple *t)
 {
 	if (t->proto == IPPROTO_TCP) {
@@ -111,7 +115,8 @@ static __always_inline int fl_rewrite_quoted(struct __sk_buff *skb, struct fl_pa
  * Turns an ICMP error about a translated packet so that its receiver knows the packet again. The
  * error travels against the packet it quotes: the entry for that way tells both translations.
  */
-static __always_inline int fl_nat_error(struct __sk_buff *skb, struct fl_packet *p, const struct fl_packet *quoted)
+static __always_inline int fl_nat_error(struct __sk_buff *skb, struct fl_packet *p, const struct fl_packet *quoted,
+					__u32 kinds)
 {
 	struct fl_packet inner = *quoted;
 	struct fl_tuple key, to, outer;
@@ -119,7 +124,7 @@ static __always_inline int fl_nat_error(struct __sk_buff *skb, struct fl_packet 
 
 	fl_reverse(&key, &inner.tuple);
 	n = fl_nat_lookup(&key);
-	if (!n)
+	if (!n || !(n->flags & kinds))
 		return FL_DROP_NONE;
 	outer = p->tuple;
 	if (fl_same(&outer.saddr, &key.saddr))
@@ -140,10 +145,10 @@ static __always_inline int fl_parse_quoted(struct __sk_buff *skb, const struct f
 }
 
 /*
- * Translates the packet if its flow, or the flow that its ICMP error is about, is known.
- * *known says whether it was.
+ * Translates the packet if its flow, or the flow that its ICMP error is about, is known and of one of
+ * these kinds. *known says whether it was.
  */
-static __always_inline int fl_nat_known(struct __sk_buff *skb, struct fl_packet *p, int *known)
+static __always_inline int fl_nat_known(struct __sk_buff *skb, struct fl_packet *p, __u32 kinds, int *known)
 {
 	struct fl_nat *n;
 	int reason;
@@ -155,13 +160,13 @@ static __always_inline int fl_nat_known(struct __sk_buff *skb, struct fl_packet 
 		*known = 1; /* an error begins no flow */
 		if (!fl_parse_quoted(skb, p, &inner))
 			return FL_DROP_NONE;
-		return fl_nat_error(skb, p, &inner);
+		return fl_nat_error(skb, p, &inner, kinds);
 	}
 	reason = fl_fragment_ports(p);
 	if (reason)
 		return reason;
 	n = fl_nat_lookup(&p->tuple);
-	if (!n)
+	if (!n || !(n->flags & kinds))
 		return FL_DROP_NONE;
 	*known = 1;
 	return fl_nat_apply(skb, p, n);

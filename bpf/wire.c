@@ -26,7 +26,7 @@ static __always_inline void fl_from_wire_decide(struct __sk_buff *skb, struct fl
 		struct fl_uplink *own = bpf_map_lookup_elem(&fl_uplinks, &(__u32){skb->ifindex});
 
 		/* a later fragment to the node itself whose first was not seen is the kernel's to judge */
-		if (own && fl_nat_known(skb, p, &known) == FL_DROP_NONE)
+		if (own && fl_nat_known(skb, p, FL_NAT_KINDS_WIRE, &known) == FL_DROP_NONE)
 			r->endpoint = bpf_map_lookup_elem(&fl_endpoints, &p->tuple.daddr);
 	}
 	fl_pass(r);

@@ -87,10 +87,13 @@ pub type Results = BTreeMap<(usize, &'static str, Pattern), Vec<f64>>;
 pub fn run(plan: &Plan, topologies: &Topologies) -> Result<Results, LabError> {
     let wanted = |path: &&Path| plan.only.as_ref().is_none_or(|only| path.name.contains(only));
     let (mut paths, mut servers) = (Vec::new(), Vec::new());
-    for path in topologies.paths.iter().filter(wanted) {
-        for cpu in plan.cpus.servers() {
+    // All servers, wanted or not: a Service has that of a pod.
+    for path in &topologies.paths {
+        for cpu in plan.cpus.servers().into_iter().filter(|_| !path.served) {
             servers.push(Server::start(&path.server, cpu)?);
         }
+    }
+    for path in topologies.paths.iter().filter(wanted) {
         match wait_for(path, plan.cpus.servers()[0]) {
             Ok(()) => paths.push(path),
             Err(why) => eprintln!("SKIPPED: {why}"),

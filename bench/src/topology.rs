@@ -38,6 +38,8 @@ pub struct Path {
     pub client: Place,
     pub server: Place,
     pub address: IpAddr,
+    /// Whether a path before it has started the server.
+    pub served: bool,
 }
 
 /// All labs at once; what is idle costs nothing.
@@ -78,7 +80,7 @@ impl Topologies {
 
     fn add(&mut self, name: &'static str, client: &impl Host, server: &impl Host, to: IpAddr) {
         let (client, server) = (client.place().clone(), server.place().clone());
-        self.paths.push(Path { name, client, server, address: to });
+        self.paths.push(Path { name, client, server, address: to, served: false });
     }
 
     fn bare(&mut self) -> Result<(), LabError> {
@@ -141,6 +143,7 @@ impl Topologies {
         for (name, host, server) in [(name::SERVICE, 1, &near), (name::DIRECT_SERVICE, 2, &far)] {
             let address = serve(&lab, host, server.address);
             self.add(name, &client, server, address);
+            self.paths.iter_mut().filter(|path| path.name == name).for_each(|p| p.served = true);
         }
         self.fairlead.push(lab);
         Ok(())

@@ -35,6 +35,8 @@ pub(crate) const NOT_POISONED: &str = "no holder of this lock panics";
 /// How the connection to the API is.
 #[derive(Clone, Debug, Default)]
 pub struct ApiHealth {
+    /// The server's URL, or what stands for it.
+    pub server: String,
     pub connected: bool,
     /// Since when it is so.
     pub since: Duration,
@@ -43,7 +45,5 @@ pub struct ApiHealth {
 
 /// Where objects come from, for status.
 pub struct Source {
-    /// The server's URL, or what stands for it.
-    pub server: String,
     pub health: Box<dyn Fn() -> ApiHealth + Send + Sync>,
 }

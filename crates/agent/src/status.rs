@@ -42,7 +42,7 @@ impl Agent {
         let health = (self.source.health)();
         let synced = |kind: &Kind| self.synced.contains(kind);
         page::Api {
-            server: self.source.server.clone(),
+            server: health.server,
             connected: health.connected,
             since: health.since.as_secs(),
             error: health.error,
@@ -57,10 +57,12 @@ impl Agent {
             let mut off = Vec::new();
             if let Ok(o) = offloads {
                 let tunnel = self.plan.tunnel_mtu.is_some();
+                // between virtual devices large segments pass whole: there is nothing to merge
+                let hardware = !uplink.is_virtual;
                 let wanted = [
                     ("tx-tcp-segmentation", o.tso),
                     ("tx-checksum-ip-generic", o.tx_checksum),
-                    ("rx-gro", o.gro),
+                    ("rx-gro", o.gro || !hardware),
                     ("tx-udp_tnl-segmentation", o.udp_tunnel_segmentation || !tunnel),
                 ];
                 off.extend(wanted.iter().filter(|(_, on)| !on).map(|(name, _)| (*name).to_owned()));

@@ -47,6 +47,8 @@ pub struct Uplink {
     pub name: String,
     pub ifindex: u32,
     pub mtu: u32,
+    /// Made by software (veth, bond, bridge…).
+    pub is_virtual: bool,
     pub row: UplinkRow,
 }
 
@@ -249,6 +251,7 @@ fn uplink(input: &Input<'_>, device: &Device) -> Uplink {
         name: device.name.clone(),
         ifindex: device.ifindex,
         mtu: device.mtu,
+        is_virtual: device.kind.is_some(),
         row: UplinkRow {
             v4: address(true, input.masquerade.ipv4),
             v6: address(false, input.masquerade.ipv6),

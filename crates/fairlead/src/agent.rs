@@ -69,35 +69,40 @@ pub fn shutdown() -> anyhow::Result<watch::Receiver<bool>> {
 
 fn from_stdin() -> (mpsc::Receiver<Event>, Source) {
     let started = Instant::now();
-    let health = move || ApiHealth { connected: true, since: started.elapsed(), error: None };
-    let events = fairlead_agent::objects::read(tokio::io::stdin());
-    (events, Source { server: "standard input".into(), health: Box::new(health) })
+    let health = move || ApiHealth {
+        server: "standard input".into(),
+        connected: true,
+        since: started.elapsed(),
+        error: None,
+    };
+    (fairlead_agent::objects::read(tokio::io::stdin()), Source { health: Box::new(health) })
 }
 
 /// What is known of the connection, before there is one and after.
 enum Connection {
     Trying { since: Instant, error: Option<String> },
-    Watching { since: Instant, health: fairlead_api::Health },
+    Watching { server: String, since: Instant, health: fairlead_api::Health },
 }
 
 /// Connects in the background: the agent's sockets answer, and the node forwards, without an API.
 fn from_api(options: fairlead_api::Options, node: String) -> (mpsc::Receiver<Event>, Source) {
     let (sender, events) = mpsc::channel(256);
     let (state, seen) = watch::channel(Connection::Trying { since: Instant::now(), error: None });
-    let server = options.server.clone().unwrap_or_else(|| "found on the node".into());
     tokio::spawn(async move {
         let connection = connect(&options, &state).await;
         info!(server = connection.server, found_by = connection.found_by, version = connection.version, "connected to the API");
         let watches = fairlead_api::WatchOptions { node_name: Some(node), ..Default::default() };
         let mut watch = fairlead_api::watch(&connection.client, &watches);
-        state.send_replace(Connection::Watching { since: Instant::now(), health: watch.health });
+        let since = Instant::now();
+        let watching = Connection::Watching { server: connection.server, since, health: watch.health };
+        state.send_replace(watching);
         while let Some(event) = watch.events.recv().await {
             if sender.send(event).await.is_err() {
                 return;
             }
         }
     });
-    (events, Source { server, health: Box::new(move || health(&seen.borrow())) })
+    (events, Source { health: Box::new(move || health(&seen.borrow())) })
 }
 
 async fn connect(options: &fairlead_api::Options, state: &watch::Sender<Connection>) -> fairlead_api::Connection {
@@ -123,16 +128,21 @@ async fn connect(options: &fairlead_api::Options, state: &watch::Sender<Connecti
 
 fn health(connection: &Connection) -> ApiHealth {
     match connection {
-        Connection::Trying { since, error } => {
-            ApiHealth { connected: false, since: since.elapsed(), error: error.clone() }
-        }
-        Connection::Watching { since, health } => {
+        Connection::Trying { since, error } => ApiHealth {
+            server: "the API server".into(),
+            connected: false,
+            since: since.elapsed(),
+            error: error.clone(),
+        },
+        Connection::Watching { server, since, health } => {
             let kinds = health.snapshot();
             let error = kinds.values().find_map(|k| k.error.clone());
             let connected = kinds.values().filter_map(|k| k.connected_since).max().unwrap_or(*since);
-            match error {
-                Some(e) => ApiHealth { connected: false, since: e.since.elapsed(), error: Some(e.message) },
-                None => ApiHealth { connected: true, since: connected.elapsed(), error: None },
+            ApiHealth {
+                server: server.clone(),
+                connected: error.is_none(),
+                since: error.as_ref().map_or(connected, |e| e.since).elapsed(),
+                error: error.map(|e| e.message),
             }
         }
     }

@@ -7,7 +7,10 @@ use crate::ip::Transport;
 use crate::tables::{Endpoint, Node, Tables, Way};
 use crate::verdict::{Action, Reason, Stop, Verdict};
 
+/// Of every node's tunnel device.
 const TUNNEL_MAC: [u8; 6] = [0x0a, 0x66, 0x6c, 0xff, 0x00, 0x01];
+/// A VXLAN device takes a packet from its own address for a loop and drops it.
+const SENDER_MAC: [u8; 6] = [0x0a, 0x66, 0x6c, 0xff, 0x00, 0x02];
 
 /// By the destination in the tables; `None` when it is in neither.
 pub(crate) fn by_destination(
@@ -69,7 +72,7 @@ fn to_node(tables: &Tables, frame: &mut Frame, node: &Node) -> Verdict {
     }
     frame.ip.ttl -= 1;
     if node.way == Way::Vxlan {
-        (frame.dst, frame.src) = (TUNNEL_MAC, TUNNEL_MAC);
+        (frame.dst, frame.src) = (TUNNEL_MAC, SENDER_MAC);
     }
     Verdict { action, ifindex: node.ifindex, next_hop: node.next_hop, ..Verdict::PASS }
 }

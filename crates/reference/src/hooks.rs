@@ -11,9 +11,10 @@ use crate::ip::{Ip, Transport, proto};
 use crate::masquerade;
 use crate::service;
 use crate::tables::{Kind, Tables, Translation, Way};
-use crate::verdict::{Outcome, Reason, Stop, Unexplained, Verdict};
+use crate::verdict::{Action, Outcome, Reason, Stop, Unexplained, Verdict};
 
-/// Packets with this mark were decided about already.
+/// A packet that was sent on to a device passes that device's hook, too: the mark says that it was
+/// decided about already.
 const DONE_MARK: u32 = 0xf1ea_d000;
 
 /// A place where the datapath sees packets.
@@ -72,7 +73,14 @@ fn handle(
         Err(unreadable) => return Ok(untouched(verdict_on(unreadable, strict))),
     };
     match decide(tables, &mut frame) {
-        Ok(verdict) => Ok(Outcome { bytes: frame.emit(), verdict, mark: input.mark }),
+        Ok(verdict) => Ok(Outcome {
+            bytes: frame.emit(),
+            verdict,
+            mark: match verdict.action {
+                Action::ToNeighbour | Action::ToTunnel => DONE_MARK,
+                _ => input.mark,
+            },
+        }),
         Err(Stop::Drop(reason)) => Ok(untouched(Verdict::drop(reason))),
         Err(Stop::Unexplained(unexplained)) => Err(unexplained),
     }
@@ -145,7 +153,9 @@ pub fn from_wire(tables: &mut Tables, input: Input<'_>) -> Result<Outcome, Unexp
 
 fn arrive(tables: &mut Tables, frame: &mut Frame, ifindex: u32) -> Decision {
     if let Some(endpoint) = tables.endpoints.get(&frame.ip.daddr).copied() {
-        if frame.ip.proto != proto::TCP && tables.node(frame.ip.saddr).is_none() {
+        // nothing answers an error (RFC 1122, section 3.2.2)
+        let asks = frame.ip.proto != proto::TCP && frame.ip.transport() != Transport::Error;
+        if asks && tables.node(frame.ip.saddr).is_none() {
             note_inbound(tables, &frame.ip)?;
         }
         return deliver::to_pod(tables, frame, &endpoint);

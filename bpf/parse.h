@@ -187,9 +187,67 @@ static __always_inline int fl_parse_v6(struct __sk_buff *skb, struct fl_packet *
 	return fl_parse_l4(skb, p, quoted);
 }
 
+/* UDP's header, the shortest. */
+#define FL_PLAIN_L4 8
+
+/*
+ * What nearly every packet is: TCP or UDP without options, extension headers or fragments, its headers
+ * in reach. Answers whether it was; the rest goes the long way.
+ */
+static __always_inline int fl_parse_plain(struct __sk_buff *skb, struct fl_packet *p)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct fl_tuple *t = &p->tuple;
+	const __u8 *l4;
+
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		const struct iphdr *ip = data + ETH_HLEN;
+
+		if ((void *)(ip + 1) + FL_PLAIN_L4 > end || ip->version != 4 || ip->ihl != 5 ||
+		    ip->frag_off & bpf_htons(0x3fff))
+			return 0;
+		t->proto = ip->protocol;
+		p->v4 = 1;
+		p->ttl = ip->ttl;
+		fl_map_v4(&t->saddr, ip->saddr);
+		fl_map_v4(&t->daddr, ip->daddr);
+		p->l4 = ETH_HLEN + sizeof(*ip);
+		l4 = (const __u8 *)(ip + 1);
+	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
+		const struct ipv6hdr *ip = data + ETH_HLEN;
+
+		if ((void *)(ip + 1) + FL_PLAIN_L4 > end || ip->version != 6)
+			return 0;
+		t->proto = ip->nexthdr;
+		p->ttl = ip->hop_limit;
+		fl_copy_v6(&t->saddr, &ip->saddr);
+		fl_copy_v6(&t->daddr, &ip->daddr);
+		p->l4 = ETH_HLEN + sizeof(*ip);
+		l4 = (const __u8 *)(ip + 1);
+	} else {
+		return 0;
+	}
+	if (t->proto == IPPROTO_TCP) {
+		if ((void *)l4 + 14 > end)
+			return 0;
+		p->tcp_flags = l4[13];
+	} else if (t->proto != IPPROTO_UDP) {
+		return 0;
+	}
+	t->sport = *(__be16 *)l4;
+	t->dport = *(__be16 *)(l4 + 2);
+	p->kind = FL_KIND_PORTS;
+	return 1;
+}
+
 /* An Ethernet frame. Answers a drop reason; p is cleared first. */
 static __always_inline int fl_parse(struct __sk_buff *skb, struct fl_packet *p)
 {
+	__builtin_memset(p, 0, sizeof(*p));
+	p->l3 = ETH_HLEN;
+	if (fl_parse_plain(skb, p))
+		return FL_DROP_NONE;
+	/* the plain way may have filled in some of it */
 	__builtin_memset(p, 0, sizeof(*p));
 	p->l3 = ETH_HLEN;
 	if (skb->protocol == bpf_htons(ETH_P_IP))

@@ -42,7 +42,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let (events, source) = match arguments.objects {
         Some(_) => from_stdin(),
         None => {
-            let options = api::in_cluster(&file.api_server, arguments.kubeconfig, &arguments.host_root);
+            let options =
+                api::in_cluster(&file.api_server, arguments.kubeconfig, &arguments.host_root);
             from_api(options, name.clone())
         }
     };
@@ -90,11 +91,17 @@ fn from_api(options: fairlead_api::Options, node: String) -> (mpsc::Receiver<Eve
     let (state, seen) = watch::channel(Connection::Trying { since: Instant::now(), error: None });
     tokio::spawn(async move {
         let connection = connect(&options, &state).await;
-        info!(server = connection.server, found_by = connection.found_by, version = connection.version, "connected to the API");
+        info!(
+            server = connection.server,
+            found_by = connection.found_by,
+            version = connection.version,
+            "connected to the API"
+        );
         let watches = fairlead_api::WatchOptions { node_name: Some(node), ..Default::default() };
         let mut watch = fairlead_api::watch(&connection.client, &watches);
         let since = Instant::now();
-        let watching = Connection::Watching { server: connection.server, since, health: watch.health };
+        let watching =
+            Connection::Watching { server: connection.server, since, health: watch.health };
         state.send_replace(watching);
         while let Some(event) = watch.events.recv().await {
             if sender.send(event).await.is_err() {
@@ -105,7 +112,10 @@ fn from_api(options: fairlead_api::Options, node: String) -> (mpsc::Receiver<Eve
     (events, Source { health: Box::new(move || health(&seen.borrow())) })
 }
 
-async fn connect(options: &fairlead_api::Options, state: &watch::Sender<Connection>) -> fairlead_api::Connection {
+async fn connect(
+    options: &fairlead_api::Options,
+    state: &watch::Sender<Connection>,
+) -> fairlead_api::Connection {
     let since = Instant::now();
     let mut said = String::new();
     let mut pause = Duration::from_millis(250);
@@ -137,7 +147,8 @@ fn health(connection: &Connection) -> ApiHealth {
         Connection::Watching { server, since, health } => {
             let kinds = health.snapshot();
             let error = kinds.values().find_map(|k| k.error.clone());
-            let connected = kinds.values().filter_map(|k| k.connected_since).max().unwrap_or(*since);
+            let connected =
+                kinds.values().filter_map(|k| k.connected_since).max().unwrap_or(*since);
             ApiHealth {
                 server: server.clone(),
                 connected: error.is_none(),

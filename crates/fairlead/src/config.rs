@@ -65,7 +65,9 @@ impl Default for File {
 pub fn read(asked: Option<&Path>) -> anyhow::Result<File> {
     let path = asked.unwrap_or(Path::new(crate::CONFIG));
     let text = match std::fs::read_to_string(path) {
-        Err(e) if asked.is_none() && e.kind() == std::io::ErrorKind::NotFound => return Ok(File::default()),
+        Err(e) if asked.is_none() && e.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(File::default());
+        }
         text => text.with_context(|| path.display().to_string())?,
     };
     parse(&text).with_context(|| path.display().to_string())

@@ -34,7 +34,11 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let file = config::read(arguments.config.config.as_deref())?;
     log::start(&file.log)?;
     let identity = arguments.identity.or_else(|| std::env::var("POD_NAME").ok());
-    let identity = identity.ok_or_else(|| anyhow::anyhow!("the replica's name is unknown: give --identity, or POD_NAME from metadata.name"))?;
+    let identity = identity.ok_or_else(|| {
+        anyhow::anyhow!(
+            "the replica's name is unknown: give --identity, or POD_NAME from metadata.name"
+        )
+    })?;
     let mut shutdown = crate::agent::shutdown()?;
     let probes = SocketAddr::from(([127, 0, 0, 1], HEALTH_PORT));
     tokio::spawn(async move {

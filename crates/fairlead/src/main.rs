@@ -59,7 +59,8 @@ fn main() -> ExitCode {
         Command::Agent(_) | Command::Controller(_) => 2,
         _ => 1,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(e) => return fail(&anyhow::anyhow!("the runtime could not be started: {e}")),

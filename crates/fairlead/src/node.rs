@@ -68,7 +68,9 @@ pub async fn cleanup(arguments: CleanupArguments) -> anyhow::Result<ExitCode> {
     let file = config::read(arguments.config.config.as_deref())?;
     let config = file.agent("", &arguments.host_root);
     if tokio::net::UnixStream::connect(config.agent_socket()).await.is_ok() {
-        anyhow::bail!("an agent runs on this node and would put everything back: stop it first, or use `fairlead uninstall` for the whole cluster");
+        anyhow::bail!(
+            "an agent runs on this node and would put everything back: stop it first, or use `fairlead uninstall` for the whole cluster"
+        );
     }
     let failed = cleanup::cleanup(&config).await;
     for sentence in &failed {

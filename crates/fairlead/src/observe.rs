@@ -44,7 +44,11 @@ pub struct Arguments {
 
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let protocols = arguments.protocol.iter().map(|text| {
-        protocol_number(text).ok_or_else(|| anyhow::anyhow!("'{text}' is no protocol: TCP, UDP, SCTP, ICMP, ICMPv6 or a number from 0 to 255"))
+        protocol_number(text).ok_or_else(|| {
+            anyhow::anyhow!(
+                "'{text}' is no protocol: TCP, UDP, SCTP, ICMP, ICMPv6 or a number from 0 to 255"
+            )
+        })
     });
     let filter = Filter {
         drops: arguments.drops,
@@ -56,7 +60,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     let socket = arguments.run_dir.join("agent.sock");
     let question = Question::Observe { filter, follow: !arguments.no_follow };
-    let mut lines = ask(&socket, &question).await.map_err(|e| anyhow::anyhow!(nobody(&socket, &e)))?;
+    let mut lines =
+        ask(&socket, &question).await.map_err(|e| anyhow::anyhow!(nobody(&socket, &e)))?;
     let text = Lines::local();
     let mut out = std::io::stdout();
     while let Some(line) = lines.next_line().await? {

@@ -59,7 +59,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         "pods would lose their network, and there is no terminal to ask on: give --yes if you mean it"
     );
     let options = connection(&arguments)?;
-    let connection = fairlead_api::connect(&options).await?;
+    let connection = fairlead_api::connect(&options).await;
+    let connection =
+        connection.context("no cluster to uninstall from (--kubeconfig FILE names one)")?;
     say(&format!("cluster {} (by {})", connection.server, connection.found_by));
     if connection.found_by.contains("environment") {
         say(SERVICE_ADDRESS);

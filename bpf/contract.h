@@ -207,7 +207,8 @@ enum fl_forward {
 	FL_FORWARD_MASQUERADE = 4, /* left the cluster with the node's address */
 	FL_FORWARD_SERVICE_PACKET = 5, /* a new flow to a Service, translated by the packet path */
 	FL_FORWARD_SERVICE_SOCKET = 6, /* a connect or message to a Service, translated at the socket */
-	FL_FORWARD_COUNT = 7,
+	FL_FORWARD_OUTSIDE = 7,        /* a pod's packet that left the cluster */
+	FL_FORWARD_COUNT = 8,
 };
 
 /* fl_events: ring buffer. */

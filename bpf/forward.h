@@ -21,6 +21,7 @@
 struct fl_route {
 	struct fl_verdict verdict;
 	struct fl_endpoint *endpoint; /* of FL_ACTION_TO_POD */
+	__u8 outside;                 /* of FL_ACTION_TO_NEIGHBOUR: leaves the cluster, to_wire has work to do */
 };
 
 static __always_inline void fl_pass(struct fl_route *r)
@@ -73,6 +74,47 @@ static __always_inline int fl_decide_cluster(struct __sk_buff *skb, struct fl_pa
 	r->verdict.ifindex = node->ifindex;
 	r->verdict.next_hop = node->next_hop;
 	return 1;
+}
+
+/* Kernel 6.5; the next hop's link address is found on the way out. */
+#define FL_FIB_LOOKUP_SKIP_NEIGH (1U << 2)
+
+/*
+ * Out of the cluster: by the kernel's routes, but not through its forwarding, where a firewall for
+ * other purposes may drop it (Docker's FORWARD policy). What the kernel has to answer, and what is for
+ * this node, passes.
+ */
+static __always_inline void fl_decide_outside(struct __sk_buff *skb, const struct fl_packet *p, struct fl_route *r)
+{
+	struct bpf_fib_lookup fib = {
+		.l4_protocol = p->tuple.proto,
+		.sport = p->tuple.sport,
+		.dport = p->tuple.dport,
+		.ifindex = skb->ifindex,
+	};
+
+	fl_pass(r);
+	if (p->ttl <= 1)
+		return;
+	if (p->v4) {
+		fib.family = 2; /* AF_INET */
+		fib.ipv4_src = fl_words(&p->tuple.saddr)[3];
+		fib.ipv4_dst = fl_words(&p->tuple.daddr)[3];
+	} else {
+		fib.family = 10; /* AF_INET6 */
+		__builtin_memcpy(fib.ipv6_src, p->tuple.saddr.bytes, 16);
+		__builtin_memcpy(fib.ipv6_dst, p->tuple.daddr.bytes, 16);
+	}
+	if (bpf_fib_lookup(skb, &fib, sizeof(fib), FL_FIB_LOOKUP_SKIP_NEIGH) != BPF_FIB_LKUP_RET_SUCCESS ||
+	    !bpf_map_lookup_elem(&fl_uplinks, &(__u32){fib.ifindex}) || !fl_fits(skb, fib.ifindex))
+		return;
+	r->verdict.action = FL_ACTION_TO_NEIGHBOUR;
+	r->verdict.ifindex = fib.ifindex;
+	if (fib.family == 2)
+		fl_map_v4(&r->verdict.next_hop, fib.ipv4_dst);
+	else
+		fl_copy_v6(&r->verdict.next_hop, fib.ipv6_dst);
+	r->outside = 1;
 }
 
 /* One hop further (RFC 791, RFC 8200, 3), and the link addresses where they are given. */
@@ -169,8 +211,9 @@ static __always_inline int fl_emit(struct __sk_buff *skb, const struct fl_packet
 		fl_count_traffic(FL_FORWARD_POD, skb->len);
 		return bpf_redirect_peer(v->ifindex, 0);
 	case FL_ACTION_TO_NEIGHBOUR:
-		fl_count_traffic(FL_FORWARD_DIRECT, skb->len);
-		skb->mark = FL_MARK_DECIDED;
+		fl_count_traffic(r->outside ? FL_FORWARD_OUTSIDE : FL_FORWARD_DIRECT, skb->len);
+		if (!r->outside)
+			skb->mark = FL_MARK_DECIDED;
 		return fl_to_neighbour(v);
 	case FL_ACTION_TO_TUNNEL:
 		fl_count_traffic(FL_FORWARD_VXLAN, skb->len);

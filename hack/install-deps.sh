@@ -21,6 +21,7 @@ required=(
     ip iproute2
     ping iputils-ping
     dig bind9-dnsutils
+    nft nftables
     /etc/ssl/certs/ca-certificates.crt ca-certificates
 )
 optional=(

@@ -48,6 +48,23 @@ fn a_source_address_that_is_not_the_pods_is_dropped_and_counted() {
 }
 
 #[test]
+fn a_firewall_that_drops_forwarded_packets_does_not_concern_pods() {
+    let Some(lab) = LAB.enter() else { return };
+    let pod = lab.node(1).add_pod("behind-a-firewall").unwrap();
+    let _serving = lab.outside().start("echo-server [::]:7171 outside");
+    // what Docker's FORWARD policy comes to
+    let rule = "table inet other { chain forward { type filter hook forward priority 0; policy drop; }; }";
+    let made = lab.node(1).exec(&["nft", rule]);
+    assert!(made.ok(), "nft (package nftables) is needed: {made:?}");
+    for address in lab.outside_addresses() {
+        let target = std::net::SocketAddr::new(address, 7171);
+        let answer = pod.traffic(&format!("tcp-connects {target} 3"));
+        assert_eq!(answer["ok"], 3, "{answer}");
+    }
+    assert!(lab.node(1).exec(&["nft", "delete table inet other"]).ok());
+}
+
+#[test]
 fn a_drop_is_observed_with_its_pod_and_its_reason() {
     let Some(lab) = LAB.enter() else { return };
     let pod = lab.node(1).add_pod("observed").unwrap();

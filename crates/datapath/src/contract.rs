@@ -300,7 +300,7 @@ pub const HOOKS: &[&str] =
 
 /// `enum fl_forward`, by number.
 pub const FORWARDS: &[&str] =
-    &["pod", "direct", "vxlan", "kernel", "masquerade", "service-packet", "service-socket"];
+    &["pod", "direct", "vxlan", "kernel", "masquerade", "service-packet", "service-socket", "outside"];
 
 impl NodeKey {
     /// The key of a network; IPv4 prefixes count their 96 mapped bits.

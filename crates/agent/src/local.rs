@@ -41,16 +41,21 @@ pub enum Question {
 #[serde(rename_all = "lowercase")]
 pub enum Observed {
     /// A flow.
-    Flow(Flow),
+    Flow(Box<Flow>),
     /// So many flows were too fast for the reader.
     Lost(u64),
 }
 
 /// Serves until the process ends.
-pub async fn serve(path: &Path, inbox: mpsc::Sender<Message>, events: Arc<Events>) -> Result<(), Error> {
+pub async fn serve(
+    path: &Path,
+    inbox: mpsc::Sender<Message>,
+    events: Arc<Events>,
+) -> Result<(), Error> {
     crate::store::remove(path).map_err(Error::file(path))?;
     let listener = UnixListener::bind(path).map_err(Error::file(path))?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(Error::file(path))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+        .map_err(Error::file(path))?;
     tokio::spawn(async move {
         loop {
             match listener.accept().await {
@@ -72,7 +77,11 @@ pub async fn serve(path: &Path, inbox: mpsc::Sender<Message>, events: Arc<Events
     Ok(())
 }
 
-async fn answer(stream: UnixStream, inbox: mpsc::Sender<Message>, events: Arc<Events>) -> std::io::Result<()> {
+async fn answer(
+    stream: UnixStream,
+    inbox: mpsc::Sender<Message>,
+    events: Arc<Events>,
+) -> std::io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     let mut read = BufReader::new(read.take(REQUEST_LIMIT));
@@ -86,7 +95,9 @@ async fn answer(stream: UnixStream, inbox: mpsc::Sender<Message>, events: Arc<Ev
                 write_line(&mut write, &*status).await?;
             }
         }
-        Question::Observe { filter, follow } => observe(&mut write, &events, &filter, follow).await?,
+        Question::Observe { filter, follow } => {
+            observe(&mut write, &events, &filter, follow).await?
+        }
     }
     Ok(())
 }
@@ -99,29 +110,37 @@ async fn observe(
 ) -> std::io::Result<()> {
     let (recent, mut follower) = events.follow();
     for flow in recent.iter().filter(|f| filter.admits(f)) {
-        write_line(write, &Observed::Flow(Flow::clone(flow))).await?;
+        write_line(write, &Observed::Flow(Box::new(Flow::clone(flow)))).await?;
     }
-    while follow {
+    if !follow {
+        return Ok(());
+    }
+    loop {
         match follower.next().await {
             Some(Next::Flow(flow)) if filter.admits(&flow) => {
-                write_line(write, &Observed::Flow(Flow::clone(&flow))).await?;
+                write_line(write, &Observed::Flow(Box::new(Flow::clone(&flow)))).await?;
             }
             Some(Next::Flow(_)) => {}
             Some(Next::Lost(count)) => write_line(write, &Observed::Lost(count)).await?,
-            None => break,
+            None => return Ok(()),
         }
     }
-    Ok(())
 }
 
-async fn write_line<T: Serialize>(write: &mut (impl AsyncWriteExt + Unpin), value: &T) -> std::io::Result<()> {
+async fn write_line<T: Serialize>(
+    write: &mut (impl AsyncWriteExt + Unpin),
+    value: &T,
+) -> std::io::Result<()> {
     let mut line = serde_json::to_vec(value)?;
     line.push(b'\n');
     write.write_all(&line).await
 }
 
 /// Asks the agent of this node. Lines of the answer come as they are.
-pub async fn ask(socket: &Path, question: &Question) -> std::io::Result<tokio::io::Lines<BufReader<UnixStream>>> {
+pub async fn ask(
+    socket: &Path,
+    question: &Question,
+) -> std::io::Result<tokio::io::Lines<BufReader<UnixStream>>> {
     let mut stream = UnixStream::connect(socket).await?;
     write_line(&mut stream, question).await?;
     Ok(BufReader::new(stream).lines())

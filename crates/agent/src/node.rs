@@ -176,21 +176,26 @@ impl Agent {
 
     /// Takes in what the watches said, then acts on it once.
     async fn take(&mut self, events: impl Iterator<Item = Event>) {
-        let mut nodes_changed = false;
-        let shared = self.zone.clone();
-        let mut zone = shared.write().expect(crate::NOT_POISONED);
-        for event in events {
-            zone.apply(&event);
-            self.dirty.extend(self.services.apply(&event));
-            nodes_changed |= self.note(event);
-        }
-        drop(zone);
+        let nodes_changed = self.absorb(events);
         if self.synced.contains(&Kind::Node) && nodes_changed {
             self.nodes_changed();
             self.network().await;
         }
         self.apply_services().await;
         self.announce_ready().await;
+    }
+
+    /// Answers whether nodes changed.
+    fn absorb(&mut self, events: impl Iterator<Item = Event>) -> bool {
+        let shared = self.zone.clone();
+        let mut zone = shared.write().expect(crate::NOT_POISONED);
+        let mut nodes_changed = false;
+        for event in events {
+            zone.apply(&event);
+            self.dirty.extend(self.services.apply(&event));
+            nodes_changed |= self.note(event);
+        }
+        nodes_changed
     }
 
     /// Keeps what the agent itself needs of an event. Answers whether nodes changed.
@@ -204,7 +209,9 @@ impl Agent {
                 self.synced.insert(kind);
                 let listed = self.listed.remove(&kind).unwrap_or_default();
                 match kind {
-                    Kind::Node => self.nodes.retain(|n, _| listed.contains(&ObjectName::new("", n))),
+                    Kind::Node => {
+                        self.nodes.retain(|n, _| listed.contains(&ObjectName::new("", n)))
+                    }
                     Kind::Pod => self.pods.retain(|name| listed.contains(name)),
                     _ => {}
                 }
@@ -372,7 +379,8 @@ impl Agent {
 
     fn report_flows(&mut self, on: bool) {
         let mut config = self.datapath.config();
-        config.flags = if on { config.flags | CONFIG_EVENTS_NEW } else { config.flags & !CONFIG_EVENTS_NEW };
+        config.flags =
+            if on { config.flags | CONFIG_EVENTS_NEW } else { config.flags & !CONFIG_EVENTS_NEW };
         if let Err(e) = self.datapath.set_config(config) {
             warn!("{e}");
         }

@@ -3,6 +3,9 @@
 
 use fairlead_model::Addr;
 
+/// A struct's name, its size, and (name, offset, size) of each field.
+pub type Layout = (&'static str, usize, &'static [(&'static str, usize, usize)]);
+
 /// Says that a struct has the layout of its C twin and may be copied as bytes.
 macro_rules! contract {
     ($(#[$meta:meta])* pub struct $name:ident { $($(#[$fmeta:meta])* pub $field:ident: $type:ty,)* }) => {
@@ -24,7 +27,7 @@ macro_rules! contract {
 
         impl $name {
             /// Name, size and (field, offset, size) of each field, for the contract test.
-            pub const LAYOUT: (&'static str, usize, &'static [(&'static str, usize, usize)]) = (
+            pub const LAYOUT: Layout = (
                 stringify!($name),
                 std::mem::size_of::<$name>(),
                 &[$((stringify!($field), std::mem::offset_of!($name, $field), {
@@ -234,7 +237,7 @@ contract! {
 }
 
 /// C name and layout of every struct of the contract.
-pub const LAYOUTS: &[(&str, (&str, usize, &[(&str, usize, usize)]))] = &[
+pub const LAYOUTS: &[(&str, Layout)] = &[
     ("fl_tuple", Tuple::LAYOUT),
     ("fl_endpoint", Endpoint::LAYOUT),
     ("fl_node_key", NodeKey::LAYOUT),
@@ -299,8 +302,16 @@ pub const HOOKS: &[&str] =
     &["from-pod", "to-pod", "from-wire", "to-wire", "from-overlay", "to-overlay", "socket"];
 
 /// `enum fl_forward`, by number.
-pub const FORWARDS: &[&str] =
-    &["pod", "direct", "vxlan", "kernel", "masquerade", "service-packet", "service-socket", "outside"];
+pub const FORWARDS: &[&str] = &[
+    "pod",
+    "direct",
+    "vxlan",
+    "kernel",
+    "masquerade",
+    "service-packet",
+    "service-socket",
+    "outside",
+];
 
 impl NodeKey {
     /// The key of a network; IPv4 prefixes count their 96 mapped bits.

@@ -16,6 +16,9 @@ static __always_inline int fl_fragment_ports(struct fl_packet *p)
 
 	if (p->fragment == FL_FRAGMENT_NONE)
 		return FL_DROP_NONE;
+	/* a later fragment of ICMP has no kind of its own, but its first may be an echo */
+	if (p->kind == FL_KIND_OTHER && p->tuple.proto != (p->v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
+		return FL_DROP_NONE;
 	key.saddr = p->tuple.saddr;
 	key.daddr = p->tuple.daddr;
 	key.id = p->frag_id;

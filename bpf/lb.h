@@ -81,9 +81,14 @@ static __always_inline int fl_service_store(const struct fl_tuple *from, const s
 	n.service = choice->service;
 	n.backend = choice->backend;
 	n.generation = choice->generation;
+	fl_reverse(&answer, to);
+	if (from->proto == IPPROTO_TCP) {
+		/* an older flow of these ports would be found before this one */
+		bpf_map_delete_elem(&fl_nat_tcp, from);
+		bpf_map_delete_elem(&fl_nat_tcp, &answer);
+	}
 	if (bpf_map_update_elem(&fl_nat_any, from, &n, BPF_ANY))
 		return FL_DROP_NAT_MAP;
-	fl_reverse(&answer, to);
 	fl_reverse(&n.to, from);
 	n.flags |= FL_NAT_REPLY;
 	if (bpf_map_update_elem(&fl_nat_any, &answer, &n, BPF_ANY))

@@ -63,6 +63,8 @@ static __always_inline void fl_nat_used(const struct fl_packet *p, struct fl_nat
 {
 	__u32 now = fl_now();
 
+	if (p->tuple.proto == IPPROTO_TCP && (p->tcp_flags & FL_TCP_SYN))
+		n->flags &= ~(FL_NAT_CLOSING | FL_NAT_SEEN_REPLY); /* the ports are used again */
 	if (p->tuple.proto == IPPROTO_TCP && (p->tcp_flags & (FL_TCP_FIN | FL_TCP_RST)))
 		n->flags |= FL_NAT_CLOSING;
 	if ((n->flags & (FL_NAT_REPLY | FL_NAT_SEEN_REPLY)) == FL_NAT_REPLY)

@@ -11,7 +11,7 @@ int fl_from_overlay(struct __sk_buff *skb)
 	struct fl_packet p;
 	int reason;
 
-	if (!config)
+	if (!config || skb->protocol == bpf_htons(ETH_P_ARP))
 		return FL_NEXT;
 	fl_pass(&r);
 	reason = fl_parse(skb, &p);
@@ -47,7 +47,7 @@ int fl_to_overlay(struct __sk_buff *skb)
 		skb->mark = 0;
 		return FL_NEXT;
 	}
-	if (!config)
+	if (!config || skb->protocol == bpf_htons(ETH_P_ARP))
 		return FL_NEXT;
 	fl_pass(&r);
 	reason = fl_parse(skb, &p);

@@ -43,6 +43,8 @@ struct fl_packet {
 	__u8 pad[2];
 };
 
+#define FL_MAX_EXTENSIONS 6
+
 struct fl_ports {
 	__be16 sport;
 	__be16 dport;
@@ -55,6 +57,9 @@ static __always_inline int fl_parse_l4(struct __sk_buff *skb, struct fl_packet *
 	__u8 icmp[8];
 
 	p->kind = FL_KIND_OTHER;
+	/* options and extension headers may say more than there is */
+	if (p->l4 > skb->len)
+		return FL_DROP_MALFORMED;
 	if (p->fragment == FL_FRAGMENT_LATER) {
 		/* ports are the first fragment's: see frag.h */
 		if (t->proto == IPPROTO_TCP || t->proto == IPPROTO_UDP || t->proto == IPPROTO_SCTP)
@@ -65,13 +70,15 @@ static __always_inline int fl_parse_l4(struct __sk_buff *skb, struct fl_packet *
 	case IPPROTO_TCP: {
 		__u8 flags = 0;
 
-		if (!quoted && bpf_skb_load_bytes(skb, p->l4 + 13, &flags, 1))
+		if (!quoted && (p->l4 + 20 > skb->len || bpf_skb_load_bytes(skb, p->l4 + 13, &flags, 1)))
 			return FL_DROP_MALFORMED;
 		p->tcp_flags = flags;
 	}
 	/* fallthrough */
 	case IPPROTO_UDP:
 	case IPPROTO_SCTP:
+		if (!quoted && p->l4 + (t->proto == IPPROTO_SCTP ? 12 : 8) > skb->len)
+			return FL_DROP_MALFORMED;
 		if (bpf_skb_load_bytes(skb, p->l4, &t->sport, 4))
 			return FL_DROP_MALFORMED;
 		p->kind = FL_KIND_PORTS;
@@ -111,7 +118,7 @@ static __always_inline int fl_parse_extensions(struct __sk_buff *skb, struct fl_
 {
 	__u8 ext[8];
 
-	for (int i = 0; i < 6; i++) {
+	for (int i = 0; i < FL_MAX_EXTENSIONS; i++) {
 		switch (next) {
 		case IPPROTO_HOPOPTS:
 		case IPPROTO_ROUTING:
@@ -141,7 +148,10 @@ static __always_inline int fl_parse_extensions(struct __sk_buff *skb, struct fl_
 			return FL_DROP_NONE;
 		}
 	}
-	return FL_DROP_EXTENSION_HEADERS;
+	if (next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS || next == IPPROTO_FRAGMENT)
+		return FL_DROP_EXTENSION_HEADERS;
+	p->tuple.proto = next;
+	return FL_DROP_NONE;
 }
 
 /* Parses the IP header at p->l3 and what follows. */
@@ -228,7 +238,7 @@ static __always_inline int fl_parse_plain(struct __sk_buff *skb, struct fl_packe
 		return 0;
 	}
 	if (t->proto == IPPROTO_TCP) {
-		if ((void *)l4 + 14 > end)
+		if ((void *)l4 + 20 > end)
 			return 0;
 		p->tcp_flags = l4[13];
 	} else if (t->proto != IPPROTO_UDP) {

@@ -103,7 +103,10 @@ impl Balancer {
                 return Ok(false);
             }
             let port = u16::from_be(backend.port);
-            found.push((slot.backend, BackendKey { addr: Addr(backend.addr), port, proto: key.proto }));
+            found.push((
+                slot.backend,
+                BackendKey { addr: Addr(backend.addr), port, proto: key.proto },
+            ));
         }
         if !self.service_ids.occupy(frontend.service) {
             return Ok(false);
@@ -114,7 +117,8 @@ impl Balancer {
         }
         for (id, backend) in &found {
             let _first = self.backend_ids.occupy(*id);
-            self.by_backend.entry(*backend).or_insert(BackendEntry { id: *id, users: 0 }).users += 1;
+            self.by_backend.entry(*backend).or_insert(BackendEntry { id: *id, users: 0 }).users +=
+                1;
         }
         let programmed = Programmed {
             service: frontend.service,
@@ -142,12 +146,18 @@ impl Balancer {
 
     /// Makes the kernel's frontends of `service` those given; `now` in milliseconds of a clock that
     /// does not go back. Answers how many were written or removed.
-    pub fn apply(&mut self, service: &ObjectName, wanted: &[FrontendSpec], now: u64) -> Result<usize, Error> {
+    pub fn apply(
+        &mut self,
+        service: &ObjectName,
+        wanted: &[FrontendSpec],
+        now: u64,
+    ) -> Result<usize, Error> {
         let mut changes = 0;
-        let mut keys = BTreeSet::new();
+        let keys: BTreeSet<FrontendKey> = wanted.iter().map(key_of).collect();
+        // known before they are written: what an error leaves half done can be taken away again
+        self.owners.entry(service.clone()).or_default().extend(&keys);
         for spec in wanted {
             let key = key_of(spec);
-            keys.insert(key);
             changes += usize::from(self.program(key, spec, now)?);
             if let Some(programmed) = self.programmed.get_mut(&key) {
                 programmed.owner = Some(service.clone());
@@ -201,19 +211,43 @@ impl Balancer {
             Some(there) => (there.service, there.generation.wrapping_add(1)),
             None => (self.number(now)?, 0),
         };
-        let run = self.write_run(service, &wanted, now)?;
+        let run = match self.write_frontend(key, service, generation, &wanted, now) {
+            Ok(run) => run,
+            Err(e) => {
+                if !self.programmed.contains_key(&key) {
+                    let _given = self.service_ids.free(service, now);
+                }
+                return Err(e);
+            }
+        };
+        let new = Programmed { service, run, generation, backends: wanted, owner: None };
+        let old = self.programmed.insert(key, new);
+        if let Some(old) = old {
+            self.release(old.run, &old.backends, now)?;
+        }
+        Ok(true)
+    }
+
+    /// The new run and the frontend that leads to it, or neither.
+    fn write_frontend(
+        &mut self,
+        key: FrontendKey,
+        service: u32,
+        generation: u16,
+        wanted: &[BackendKey],
+        now: u64,
+    ) -> Result<Run, Error> {
+        let run = self.write_run(service, wanted, now)?;
         let value = Frontend {
             run: u64::from(run.start) | u64::from(run.len) << 32 | u64::from(generation) << 48,
             service,
             pad: 0,
         };
-        self.frontends.put(&key, &value)?;
-        let new = Programmed { service, run, generation, backends: wanted, owner: None };
-        let old = self.programmed.insert(key, new);
-        if let Some(old) = old {
-            self.release(&old, now)?;
+        if let Err(e) = self.frontends.put(&key, &value) {
+            self.release(run, wanted, now)?;
+            return Err(e);
         }
-        Ok(true)
+        Ok(run)
     }
 
     fn number(&mut self, now: u64) -> Result<u32, Error> {
@@ -228,11 +262,24 @@ impl Balancer {
             max: self.runs.capacity(),
             what: format!("a Service port with {len} endpoints"),
         })?;
-        for (index, backend) in (run.start..).zip(wanted) {
-            let slot = Slot { backend: self.acquire(*backend, now)?, service };
-            self.slots.set(index, slot, 0).map_err(|e| Error::map(SLOTS, "write", describe(&e)))?;
+        for (n, (index, backend)) in (run.start..).zip(wanted).enumerate() {
+            if let Err(e) = self.write_slot(index, service, *backend, now) {
+                self.release(run, &wanted[..n], now)?;
+                return Err(e);
+            }
         }
         Ok(run)
+    }
+
+    fn write_slot(
+        &mut self,
+        index: u32,
+        service: u32,
+        backend: BackendKey,
+        now: u64,
+    ) -> Result<(), Error> {
+        let slot = Slot { backend: self.acquire(backend, now)?, service };
+        self.slots.set(index, slot, 0).map_err(|e| Error::map(SLOTS, "write", describe(&e)))
     }
 
     fn acquire(&mut self, key: BackendKey, now: u64) -> Result<u32, Error> {
@@ -262,14 +309,14 @@ impl Balancer {
         self.frontends.remove(key)?;
         if let Some(old) = self.programmed.remove(key) {
             let _given = self.service_ids.free(old.service, now);
-            self.release(&old, now)?;
+            self.release(old.run, &old.backends, now)?;
         }
         Ok(())
     }
 
-    fn release(&mut self, old: &Programmed, now: u64) -> Result<(), Error> {
-        let _given = self.runs.free(old.run, now);
-        for key in &old.backends {
+    fn release(&mut self, run: Run, backends: &[BackendKey], now: u64) -> Result<(), Error> {
+        let _given = self.runs.free(run, now);
+        for key in backends {
             let Some(entry) = self.by_backend.get_mut(key) else { continue };
             entry.users -= 1;
             if entry.users > 0 {
@@ -293,5 +340,10 @@ impl Balancer {
 }
 
 fn key_of(spec: &FrontendSpec) -> FrontendKey {
-    FrontendKey { addr: spec.addr.0, port: spec.port.to_be(), proto: spec.protocol.number(), pad: 0 }
+    FrontendKey {
+        addr: spec.addr.0,
+        port: spec.port.to_be(),
+        proto: spec.protocol.number(),
+        pad: 0,
+    }
 }

@@ -169,14 +169,17 @@ mod tests {
     use serde_json::json;
 
     fn service(spec: serde_json::Value) -> Service {
-        let o: core::Service =
-            serde_json::from_value(json!({"metadata": {"namespace": "ns", "name": "web"}, "spec": spec})).unwrap();
+        let o: core::Service = serde_json::from_value(
+            json!({"metadata": {"namespace": "ns", "name": "web"}, "spec": spec}),
+        )
+        .unwrap();
         Service::from(&o)
     }
 
     #[test]
     fn a_headless_service_has_no_cluster_address() {
-        let s = service(json!({"clusterIP": "None", "clusterIPs": ["None"], "ports": [{"port": 80}]}));
+        let s =
+            service(json!({"clusterIP": "None", "clusterIPs": ["None"], "ports": [{"port": 80}]}));
         assert!(s.headless);
         assert!(s.cluster_ips.is_empty());
         assert_eq!(s.ports[0].protocol, Protocol::Tcp);
@@ -185,7 +188,10 @@ mod tests {
     #[test]
     fn a_dual_stack_service_keeps_both_addresses_in_order() {
         let s = service(json!({"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1", "fd00::1"]}));
-        assert_eq!(s.cluster_ips, ["10.0.0.1".parse::<IpAddr>().unwrap(), "fd00::1".parse().unwrap()]);
+        assert_eq!(
+            s.cluster_ips,
+            ["10.0.0.1".parse::<IpAddr>().unwrap(), "fd00::1".parse().unwrap()]
+        );
     }
 
     #[test]

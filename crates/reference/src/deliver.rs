@@ -4,13 +4,13 @@ use crate::error_message;
 use crate::fragment;
 use crate::frame::Frame;
 use crate::ip::Transport;
-use crate::tables::{Endpoint, Node, Tables, Way};
+use crate::tables::{Endpoint, Kind, Node, Tables, Way};
 use crate::verdict::{Action, Reason, Stop, Verdict};
 
 /// Of every node's tunnel device.
 const TUNNEL_MAC: [u8; 6] = [0x0a, 0x66, 0x6c, 0xff, 0x00, 0x01];
 /// A VXLAN device takes a packet from its own address for a loop and drops it.
-const SENDER_MAC: [u8; 6] = [0x0a, 0x66, 0x6c, 0xff, 0x00, 0x02];
+pub(crate) const SENDER_MAC: [u8; 6] = [0x0a, 0x66, 0x6c, 0xff, 0x00, 0x02];
 
 /// By the destination in the tables; `None` when it is in neither.
 pub(crate) fn by_destination(
@@ -49,11 +49,11 @@ pub(crate) fn turn_back(
         return Ok(());
     }
     if frame.ip.transport() == Transport::Error {
-        error_message::translate(tables, &mut frame.ip);
+        error_message::translate(tables, &mut frame.ip, Kind::AT_POD);
         return Ok(());
     }
     let tuple = fragment::tuple(tables, &frame.ip).ok_or(Reason::FragmentOrder)?;
-    if let Some(entry) = tables.translations.get(&tuple) {
+    if let Some(entry) = tables.known(&tuple, Kind::AT_POD) {
         frame.ip.rewrite(&entry.to);
     }
     Ok(())
@@ -65,9 +65,7 @@ fn to_node(tables: &Tables, frame: &mut Frame, node: &Node) -> Verdict {
         Way::Vxlan => Action::ToTunnel,
         Way::Local | Way::Kernel => return Verdict::PASS,
     };
-    let fits = tables.mtus.get(&node.ifindex).is_some_and(|mtu| frame.length() <= *mtu);
-    // the kernel answers what does not fit, and what has come too far
-    if !fits || frame.ip.ttl <= 1 {
+    if !may_go_on(tables, frame, node.ifindex) {
         return Verdict::PASS;
     }
     frame.ip.ttl -= 1;
@@ -75,4 +73,23 @@ fn to_node(tables: &Tables, frame: &mut Frame, node: &Node) -> Verdict {
         (frame.dst, frame.src) = (TUNNEL_MAC, SENDER_MAC);
     }
     Verdict { action, ifindex: node.ifindex, next_hop: node.next_hop, ..Verdict::PASS }
+}
+
+/// The kernel answers what does not fit, and what has come too far.
+fn may_go_on(tables: &Tables, frame: &Frame, ifindex: u32) -> bool {
+    let fits = tables.mtus.get(&ifindex).is_some_and(|mtu| frame.length() <= *mtu);
+    fits && frame.ip.ttl > 1
+}
+
+/// Out of the cluster by an uplink, where the kernel's routes lead there, past its firewall. What is
+/// for this node, or has no route, passes.
+pub(crate) fn to_outside(tables: &Tables, frame: &mut Frame) -> Verdict {
+    let Some(gateway) = tables.gateway(frame.ip.daddr) else { return Verdict::PASS };
+    let uplink = tables.uplinks.contains_key(&gateway.ifindex);
+    if !uplink || !may_go_on(tables, frame, gateway.ifindex) {
+        return Verdict::PASS;
+    }
+    frame.ip.ttl -= 1;
+    let (ifindex, next_hop) = (gateway.ifindex, gateway.next_hop);
+    Verdict { action: Action::ToNeighbour, ifindex, next_hop, ..Verdict::PASS }
 }

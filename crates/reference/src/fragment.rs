@@ -9,8 +9,7 @@ pub(crate) fn tuple(tables: &mut Tables, ip: &Ip) -> Option<Tuple> {
     let Some(fragment) = ip.fragment.filter(|_| ip.has_ports() || ip.is_icmp()) else {
         return Some(tuple);
     };
-    let key =
-        FragmentKey { saddr: ip.saddr, daddr: ip.daddr, id: fragment.id, proto: ip.proto };
+    let key = FragmentKey { saddr: ip.saddr, daddr: ip.daddr, id: fragment.id, proto: ip.proto };
     if fragment.first {
         tables.fragments.insert(key, (tuple.sport, tuple.dport));
     } else {

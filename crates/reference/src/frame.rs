@@ -182,6 +182,11 @@ fn check_transport(ip: Ip, need: Need) -> Result<Ip, Unreadable> {
         _ if ip.is_icmp() => 8,
         _ => 0,
     };
-    let bytes = if need == Need::Quoted { whole.min(8) } else { whole };
+    let bytes = match need {
+        Need::Whole => whole,
+        // ports come first, an echo's identifier ends in the eighth byte
+        Need::Quoted if ip.has_ports() => whole.min(4),
+        Need::Quoted => whole.min(8),
+    };
     if ip.payload.len() < bytes { Err(Unreadable::Malformed) } else { Ok(ip) }
 }

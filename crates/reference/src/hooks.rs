@@ -76,14 +76,17 @@ fn handle(
         Ok(verdict) => Ok(Outcome {
             bytes: frame.emit(),
             verdict,
-            mark: match verdict.action {
-                Action::ToNeighbour | Action::ToTunnel => DONE_MARK,
-                _ => input.mark,
-            },
+            mark: mark_after(tables, &frame, &verdict, input.mark),
         }),
         Err(Stop::Drop(reason)) => Ok(untouched(Verdict::drop(reason))),
         Err(Stop::Unexplained(unexplained)) => Err(unexplained),
     }
+}
+
+/// What leaves the cluster still has to be masqueraded.
+fn mark_after(tables: &Tables, frame: &Frame, verdict: &Verdict, before: u32) -> u32 {
+    let sent = matches!(verdict.action, Action::ToNeighbour | Action::ToTunnel);
+    if sent && tables.node(frame.ip.daddr).is_some() { DONE_MARK } else { before }
 }
 
 fn verdict_on(unreadable: Unreadable, strict: bool) -> Verdict {
@@ -113,10 +116,13 @@ pub fn from_pod(
         if let Some(verdict) = deliver::by_destination(tables, frame)? {
             return Ok(verdict);
         }
-        if frame.ip.has_ports() && service::translate(tables, frame, chosen)? {
-            return Ok(deliver::by_destination(tables, frame)?.unwrap_or(Verdict::PASS));
+        if frame.ip.has_ports()
+            && service::translate(tables, frame, chosen)?
+            && let Some(verdict) = deliver::by_destination(tables, frame)?
+        {
+            return Ok(verdict);
         }
-        Ok(Verdict::PASS)
+        Ok(deliver::to_outside(tables, frame))
     })
 }
 
@@ -133,7 +139,8 @@ fn stays_on_link(ip: &Ip) -> bool {
 /// The kernel hands a packet to a pod's link.
 pub fn to_pod(tables: &mut Tables, input: Input<'_>) -> Result<Outcome, Unexplained> {
     handle(tables, input, true, &mut |tables, frame| {
-        if let Some(endpoint) = tables.endpoints.get(&frame.ip.daddr).copied() {
+        let endpoint = tables.endpoints.get(&frame.ip.daddr).copied();
+        if let Some(endpoint) = endpoint.filter(|e| e.ifindex == input.ifindex) {
             deliver::turn_back(tables, frame, &endpoint)?;
         }
         Ok(Verdict::PASS)
@@ -142,13 +149,7 @@ pub fn to_pod(tables: &mut Tables, input: Input<'_>) -> Result<Outcome, Unexplai
 
 /// A device of the node received.
 pub fn from_wire(tables: &mut Tables, input: Input<'_>) -> Result<Outcome, Unexplained> {
-    handle(tables, input, false, &mut |tables, frame| {
-        match arrive(tables, frame, input.ifindex) {
-            // the kernel may be the one that it is for
-            Err(Stop::Drop(Reason::FragmentOrder)) => Ok(Verdict::PASS),
-            other => other,
-        }
-    })
+    handle(tables, input, false, &mut |tables, frame| arrive(tables, frame, input.ifindex))
 }
 
 fn arrive(tables: &mut Tables, frame: &mut Frame, ifindex: u32) -> Decision {
@@ -156,7 +157,7 @@ fn arrive(tables: &mut Tables, frame: &mut Frame, ifindex: u32) -> Decision {
         // nothing answers an error (RFC 1122, section 3.2.2)
         let asks = frame.ip.proto != proto::TCP && frame.ip.transport() != Transport::Error;
         if asks && tables.node(frame.ip.saddr).is_none() {
-            note_inbound(tables, &frame.ip)?;
+            note_inbound(tables, &frame.ip);
         }
         return deliver::to_pod(tables, frame, &endpoint);
     }
@@ -164,10 +165,11 @@ fn arrive(tables: &mut Tables, frame: &mut Frame, ifindex: u32) -> Decision {
         return Ok(Verdict::PASS);
     }
     if frame.ip.transport() == Transport::Error {
-        error_message::translate(tables, &mut frame.ip);
+        error_message::translate(tables, &mut frame.ip, Kind::AT_WIRE);
     } else {
-        let tuple = fragment::tuple(tables, &frame.ip).ok_or(Reason::FragmentOrder)?;
-        if let Some(entry) = tables.translations.get(&tuple) {
+        // a fragment without its first may well be the node's own
+        let Some(tuple) = fragment::tuple(tables, &frame.ip) else { return Ok(Verdict::PASS) };
+        if let Some(entry) = tables.known(&tuple, Kind::AT_WIRE) {
             frame.ip.rewrite(&entry.to);
         }
     }
@@ -178,13 +180,12 @@ fn arrive(tables: &mut Tables, frame: &mut Frame, ifindex: u32) -> Decision {
 }
 
 /// The answers to a flow that came in must not be masqueraded.
-fn note_inbound(tables: &mut Tables, ip: &Ip) -> Result<(), Stop> {
-    let tuple = fragment::tuple(tables, ip).ok_or(Reason::FragmentOrder)?;
+fn note_inbound(tables: &mut Tables, ip: &Ip) {
+    let Some(tuple) = fragment::tuple(tables, ip) else { return };
     let answer = tuple.reversed();
     let (kind, reply) = (Kind::Inbound, false);
     let identity = Translation { to: answer, kind, reply, backend: None };
     tables.translations.entry(answer).or_insert(identity);
-    Ok(())
 }
 
 fn may_be_answer(tables: &Tables, ip: &Ip) -> bool {
@@ -225,9 +226,9 @@ pub fn to_overlay(tables: &mut Tables, input: Input<'_>) -> Result<Outcome, Unex
         return Ok(Outcome { bytes: input.bytes.to_vec(), verdict: Verdict::PASS, mark: 0 });
     }
     handle(tables, input, true, &mut |tables, frame| {
-        match tables.node(frame.ip.daddr).filter(|node| node.way == Way::Vxlan) {
-            Some(node) => Ok(Verdict { next_hop: node.next_hop, ..Verdict::PASS }),
-            None => Err(Reason::Tunnel.into()),
-        }
+        let node = tables.node(frame.ip.daddr).filter(|node| node.way == Way::Vxlan);
+        let node = node.ok_or(Reason::Tunnel)?;
+        frame.src = deliver::SENDER_MAC;
+        Ok(Verdict { next_hop: node.next_hop, ..Verdict::PASS })
     })
 }

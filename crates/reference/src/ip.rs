@@ -149,7 +149,7 @@ impl Ip {
         }
     }
 
-    /// The header's bytes; `received` is the packet before any change.
+    /// The header's bytes, with the checksum that IPv4 has.
     pub fn head_bytes(&self) -> Vec<u8> {
         let mut head = self.head.clone();
         if !self.is_v4() {
@@ -189,7 +189,7 @@ impl Ip {
         payload
     }
 
-    /// SCTP's CRC32c covers no addresses, and ports are not changed.
+    /// SCTP's CRC32c covers its ports but no addresses; nobody updates it for a Service's other port.
     fn checksum_place(&self) -> Option<usize> {
         match self.proto {
             _ if self.is_later_fragment() => None,

@@ -19,13 +19,11 @@ mod tables;
 mod verdict;
 
 pub use frame::{Frame, Unreadable};
-pub use hooks::{
-    Hook, Input, from_overlay, from_pod, from_wire, run, to_overlay, to_pod, to_wire,
-};
+pub use hooks::{Hook, Input, from_overlay, from_pod, from_wire, run, to_overlay, to_pod, to_wire};
 pub use ip::{Fragment, Ip, Transport, proto};
 pub use tables::{
-    Backend, Config, Endpoint, FragmentKey, FrontendKey, Kind, Node, Tables, Translation, Tuple,
-    Uplink, Way,
+    Backend, Config, Endpoint, FragmentKey, FrontendKey, Gateway, Kind, Node, Tables, Translation,
+    Tuple, Uplink, Way,
 };
 pub use verdict::{Action, Outcome, Reason, Unexplained, Verdict};
 

@@ -1,12 +1,12 @@
 //! Pods' packets to the outside take the node's address.
 
+use crate::Chosen;
 use crate::error_message;
 use crate::fragment;
 use crate::frame::Frame;
 use crate::ip::{Ip, Transport, proto};
 use crate::tables::{Kind, Tables, Translation, Tuple, Uplink};
 use crate::verdict::{Reason, Stop, Unexplained};
-use crate::Chosen;
 
 /// Masquerades a packet that leaves by `uplink`, if its flow is or is to be.
 pub(crate) fn leave(
@@ -18,15 +18,16 @@ pub(crate) fn leave(
     let address = if frame.ip.is_v4() { uplink.v4 } else { uplink.v6 };
     let Some(address) = address else { return Ok(()) };
     if frame.ip.transport() == Transport::Error {
-        error_message::translate(tables, &mut frame.ip);
+        error_message::translate(tables, &mut frame.ip, Kind::AT_WIRE);
         return Ok(());
     }
     let tuple = fragment::tuple(tables, &frame.ip).ok_or(Reason::FragmentOrder)?;
-    if let Some(entry) = tables.translations.get(&tuple) {
+    if let Some(entry) = tables.known(&tuple, Kind::AT_WIRE) {
         frame.ip.rewrite(&entry.to);
     } else if begins_flow(&frame.ip) {
         let plain = Tuple { saddr: address, ..tuple };
-        let to = with_port(tables, &tuple, plain, chosen)?;
+        let echo = matches!(frame.ip.transport(), Transport::Echo { .. });
+        let to = with_port(tables, &tuple, plain, echo, chosen)?;
         store(tables, &tuple, &to);
         frame.ip.rewrite(&to);
     }
@@ -47,19 +48,16 @@ fn with_port(
     tables: &Tables,
     tuple: &Tuple,
     plain: Tuple,
+    echo: bool,
     chosen: &Chosen<'_>,
 ) -> Result<Tuple, Stop> {
-    let echo = matches!(tuple.proto, proto::ICMP | proto::ICMPV6) && tuple.sport != 0;
     let taken = |to: &Tuple| tables.translations.contains_key(&to.reversed());
     if !echo && !matches!(tuple.proto, proto::TCP | proto::UDP) {
         return if taken(&plain) { Err(Reason::NatExhausted.into()) } else { Ok(plain) };
     }
     let range = tables.config.nat_port_min..=tables.config.nat_port_max;
-    let with = |port: u16| Tuple {
-        sport: port,
-        dport: if echo { port } else { plain.dport },
-        ..plain
-    };
+    let with =
+        |port: u16| Tuple { sport: port, dport: if echo { port } else { plain.dport }, ..plain };
     let Some(choice) = chosen(tuple) else {
         // ports are tried at random: none found is possible as soon as one is taken
         let possible = range.clone().any(|port| taken(&with(port)));

@@ -1,11 +1,11 @@
 //! Services by packet.
 
+use crate::Chosen;
 use crate::fragment;
 use crate::frame::Frame;
 use crate::ip::proto;
 use crate::tables::{Backend, FrontendKey, Kind, Tables, Translation, Tuple};
 use crate::verdict::{Reason, Stop, Unexplained};
-use crate::Chosen;
 
 /// Translates a packet to a Service, or of a flow that is known. `false` where it is neither.
 pub(crate) fn translate(
@@ -28,17 +28,13 @@ pub(crate) fn translate(
 /// What the flow became before, while that still holds.
 fn known(tables: &Tables, frame: &Frame, tuple: &Tuple) -> Option<Tuple> {
     tables.endpoints.get(&tuple.saddr).filter(|client| client.translated)?;
-    let entry = tables.translations.get(tuple).filter(|e| e.kind == Kind::Service)?;
+    let entry = tables.known(tuple, Kind::AT_POD)?;
     let asks = tuple.proto != proto::TCP || frame.ip.is_tcp_syn();
     let ended = entry.backend.is_some_and(|(backend, life)| tables.life(&backend) != Some(life));
     (!(asks && ended)).then_some(entry.to)
 }
 
-fn begin(
-    tables: &mut Tables,
-    tuple: &Tuple,
-    chosen: &Chosen<'_>,
-) -> Result<Option<Tuple>, Stop> {
+fn begin(tables: &mut Tables, tuple: &Tuple, chosen: &Chosen<'_>) -> Result<Option<Tuple>, Stop> {
     let key = FrontendKey { addr: tuple.daddr, port: tuple.dport, proto: tuple.proto };
     let Some(backends) = tables.frontend(&key) else { return Ok(None) };
     if backends.is_empty() {

@@ -66,6 +66,15 @@ pub struct Node {
     pub ifindex: u32,
 }
 
+/// Where a route of the kernel leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gateway {
+    /// The gateway.
+    pub next_hop: Addr,
+    /// The device to leave by.
+    pub ifindex: u32,
+}
+
 /// What masquerade uses on a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Uplink {
@@ -106,6 +115,14 @@ pub enum Kind {
     Masquerade,
     /// The destination is a Service's.
     Service,
+}
+
+impl Kind {
+    /// What is translated on a pod's link. A flow to a Service that leaves the cluster has
+    /// translations of both sorts, one after the other.
+    pub(crate) const AT_POD: &[Kind] = &[Kind::Service];
+    /// What is translated on a device of the node.
+    pub(crate) const AT_WIRE: &[Kind] = &[Kind::Inbound, Kind::Masquerade];
 }
 
 /// A packet with the key's tuple becomes this.
@@ -151,6 +168,8 @@ pub struct Tables {
     pub uplinks: BTreeMap<u32, Uplink>,
     /// MTUs of the devices that exist, by index.
     pub mtus: BTreeMap<u32, usize>,
+    /// The kernel's routes to other places by a gateway: networks as in `nodes`.
+    pub routes: BTreeMap<(Addr, u32), Gateway>,
     /// Translations of flows.
     pub translations: BTreeMap<Tuple, Translation>,
     /// Ports of fragmented packets.
@@ -170,6 +189,7 @@ impl Tables {
             nodes: BTreeMap::new(),
             uplinks: BTreeMap::new(),
             mtus: BTreeMap::new(),
+            routes: BTreeMap::new(),
             translations: BTreeMap::new(),
             fragments: BTreeMap::new(),
             config,
@@ -203,13 +223,27 @@ impl Tables {
         self.lives.get(backend).copied()
     }
 
+    /// A translation of one of these kinds.
+    pub(crate) fn known(&self, tuple: &Tuple, kinds: &[Kind]) -> Option<&Translation> {
+        self.translations.get(tuple).filter(|entry| kinds.contains(&entry.kind))
+    }
+
     /// The network of the cluster with the longest prefix that has `addr`.
     pub fn node(&self, addr: Addr) -> Option<&Node> {
-        let has = |(net, bits): &(Addr, u32)| {
-            let differ = u128::from_be_bytes(net.0) ^ u128::from_be_bytes(addr.0);
-            differ.leading_zeros() >= *bits
-        };
-        let nets = self.nodes.iter().filter(|(key, _)| has(key));
-        nets.max_by_key(|((_, bits), _)| *bits).map(|(_, node)| node)
+        longest_match(&self.nodes, addr)
     }
+
+    /// The gateway on the kernel's route to `addr`.
+    pub fn gateway(&self, addr: Addr) -> Option<&Gateway> {
+        longest_match(&self.routes, addr)
+    }
+}
+
+fn longest_match<T>(nets: &BTreeMap<(Addr, u32), T>, addr: Addr) -> Option<&T> {
+    let has = |(net, bits): &(Addr, u32)| {
+        let differ = u128::from_be_bytes(net.0) ^ u128::from_be_bytes(addr.0);
+        differ.leading_zeros() >= *bits
+    };
+    let nets = nets.iter().filter(|(key, _)| has(key));
+    nets.max_by_key(|((_, bits), _)| *bits).map(|(_, value)| value)
 }

@@ -49,12 +49,8 @@ pub struct Verdict {
 
 impl Verdict {
     /// To the kernel.
-    pub const PASS: Verdict = Verdict {
-        action: Action::Pass,
-        ifindex: 0,
-        next_hop: Addr([0; 16]),
-        reason: Reason::None,
-    };
+    pub const PASS: Verdict =
+        Verdict { action: Action::Pass, ifindex: 0, next_hop: Addr([0; 16]), reason: Reason::None };
 
     /// Dropped.
     pub fn drop(reason: Reason) -> Verdict {

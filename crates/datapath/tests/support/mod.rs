@@ -4,8 +4,10 @@
 
 pub mod bench;
 pub mod btf;
+pub mod checksums;
 pub mod lab;
 pub mod packet;
+pub mod replay;
 pub mod rng;
 pub mod scenario;
 pub mod world;

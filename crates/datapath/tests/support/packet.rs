@@ -2,6 +2,8 @@
 
 use fairlead_model::Addr;
 
+use super::checksums;
+
 pub const TCP: u8 = 6;
 pub const UDP: u8 = 17;
 pub const SCTP: u8 = 132;
@@ -13,15 +15,36 @@ pub const ACK: u8 = 0x10;
 
 #[derive(Clone, Debug)]
 pub enum L4 {
-    Tcp { sport: u16, dport: u16, flags: u8 },
-    Udp { sport: u16, dport: u16, checksum: bool },
-    Sctp { sport: u16, dport: u16 },
-    Echo { request: bool, id: u16 },
+    Tcp {
+        sport: u16,
+        dport: u16,
+        flags: u8,
+    },
+    Udp {
+        sport: u16,
+        dport: u16,
+        checksum: bool,
+    },
+    Sctp {
+        sport: u16,
+        dport: u16,
+    },
+    Echo {
+        request: bool,
+        id: u16,
+    },
     /// An ICMP error of this type with the bytes that it quotes.
-    Error { kind: u8, quoted: Vec<u8> },
+    Error {
+        kind: u8,
+        quoted: Vec<u8>,
+    },
     /// Another ICMP message.
-    Icmp { kind: u8 },
-    Other { proto: u8 },
+    Icmp {
+        kind: u8,
+    },
+    Other {
+        proto: u8,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +118,9 @@ impl Spec {
         }
         frame.extend(payload);
         frame.extend(vec![0xee; self.padding]);
-        frame.truncate(self.cut.unwrap_or(usize::MAX).max(15));
+        // BPF_PROG_TEST_RUN refuses frames that are shorter than the headers of their ethertype
+        let shortest = if self.v4() { 34 } else { 54 };
+        frame.truncate(self.cut.unwrap_or(usize::MAX).max(shortest));
         frame
     }
 
@@ -118,7 +143,7 @@ impl Spec {
         (head[8], head[9]) = (self.ttl, self.proto());
         head[12..16].copy_from_slice(&self.saddr.0[12..]);
         head[16..20].copy_from_slice(&self.daddr.0[12..]);
-        let sum = checksum(&head);
+        let sum = checksums::checksum(&head);
         head[10..12].copy_from_slice(&sum.to_be_bytes());
         head
     }
@@ -191,7 +216,7 @@ impl Spec {
             bytes.extend(data);
         }
         if let Some(at) = at {
-            let mut sum = checksum(&[self.pseudo(bytes.len()), bytes.clone()].concat());
+            let mut sum = checksums::checksum(&[self.pseudo(bytes.len()), bytes.clone()].concat());
             if self.piece == Piece::First || self.wrong_checksum {
                 sum = sum.wrapping_add(0x1357);
             }
@@ -203,7 +228,7 @@ impl Spec {
         bytes
     }
 
-    fn pseudo(&self, length: usize) -> Vec<u8> {
+    pub fn pseudo(&self, length: usize) -> Vec<u8> {
         let rest = [(length >> 8) as u8, length as u8, 0, self.proto()];
         match (self.v4(), self.proto()) {
             (true, 1) => Vec::new(),
@@ -211,14 +236,4 @@ impl Spec {
             (false, _) => [&self.saddr.0[..], &self.daddr.0, &rest].concat(),
         }
     }
-}
-
-/// RFC 1071.
-pub fn checksum(bytes: &[u8]) -> u16 {
-    let word = |w: &[u8]| u32::from(w[0]) << 8 | u32::from(*w.get(1).unwrap_or(&0));
-    let mut sum: u32 = bytes.chunks(2).map(word).sum();
-    while sum > 0xffff {
-        sum = (sum >> 16) + (sum & 0xffff);
-    }
-    !(sum as u16)
 }

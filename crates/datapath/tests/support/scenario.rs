@@ -1,40 +1,33 @@
 //! Generated scenarios: a few frontends, then packets, some of which follow from earlier ones.
 
-use std::collections::BTreeMap;
-
 use fairlead_model::Addr;
-use fairlead_reference::{
-    Action, Backend, Config, Frame, FrontendKey, Hook, Input, Outcome, Tables, Transport, Tuple,
-};
+use fairlead_reference::{Backend, Config, FrontendKey, Hook};
 
-use super::bench::Bench;
 use super::packet::{ACK, FIN, L4, Piece, RST, SCTP, SYN, Spec, TCP, UDP};
 use super::rng::Rng;
-use super::world::{self, Devices};
+use super::world;
 
-const DONE_MARK: u32 = 0xf1ea_d000;
-const HOOKS: [Hook; 6] = [
-    Hook::FromPod,
-    Hook::ToPod,
-    Hook::FromWire,
-    Hook::ToWire,
-    Hook::FromOverlay,
-    Hook::ToOverlay,
-];
+pub const DONE_MARK: u32 = 0xf1ea_d000;
+const HOOKS: [Hook; 6] =
+    [Hook::FromPod, Hook::ToPod, Hook::FromWire, Hook::ToWire, Hook::FromOverlay, Hook::ToOverlay];
 
 /// What happens, in an order.
 #[derive(Clone, Debug)]
 pub enum What {
     /// A packet out of nothing.
     Send { hook: Hook, device: &'static str, mark: u32, spec: Spec },
+    /// A frame that is not IP.
+    Raw { hook: Hook, ethertype: u16 },
     /// The output of an earlier one goes on to another hook.
     Onward { of: usize, hook: Hook, device: &'static str },
     /// The other end of an earlier one answers.
     Answer { to: usize, flags: u8, piece: Piece },
     /// Somebody on the way of an earlier one has an objection.
     Error { about: usize, from: Option<Addr>, kind: u8, quoted: usize },
-    /// The same packet again, with other TCP flags.
+    /// An earlier one comes again, with other TCP flags.
     Again { of: usize, flags: u8 },
+    /// A later fragment of an earlier one.
+    Rest { of: usize },
     /// A Service's backends change.
     Backends { key: FrontendKey, backends: Option<Vec<Backend>> },
 }
@@ -85,15 +78,29 @@ impl Scenario {
         for key in frontends() {
             steps.push(What::Backends { key, backends: backends(&mut rng, &key) });
         }
+        let theme = rng.pick(&[Theme::Anything, Theme::Outside, Theme::Services]);
         while steps.len() < length {
-            steps.push(step(&mut rng, steps.len()));
+            steps.push(step(&mut rng, theme, steps.len()));
+            if theme != Theme::Anything && rng.chance(50) {
+                let of = steps.len() - 1;
+                steps.push(What::Onward { of, hook: Hook::ToWire, device: "up1" });
+            }
         }
         let steps = steps.into_iter().enumerate().map(|(id, what)| Step { id, what }).collect();
         Scenario { config: Config { nat_port_min: min, nat_port_max: max }, steps }
     }
 }
 
-fn step(rng: &mut Rng, length: usize) -> What {
+/// What most packets of a scenario are about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Theme {
+    Anything,
+    /// Few places outside the cluster: ports of masquerade become scarce.
+    Outside,
+    Services,
+}
+
+fn step(rng: &mut Rng, theme: Theme, length: usize) -> What {
     // conversations are about what happened lately
     let recent = |rng: &mut Rng| length - 1 - rng.below(length.min(6));
     match rng.below(100) {
@@ -103,7 +110,13 @@ fn step(rng: &mut Rng, length: usize) -> What {
         }
         5..25 => What::Onward {
             of: recent(rng),
-            hook: rng.pick(&[Hook::ToWire, Hook::ToWire, Hook::ToWire, Hook::ToOverlay, Hook::ToPod]),
+            hook: rng.pick(&[
+                Hook::ToWire,
+                Hook::ToWire,
+                Hook::ToWire,
+                Hook::ToOverlay,
+                Hook::ToPod,
+            ]),
             device: rng.pick(&["up1", "up1", "up2", "tun"]),
         },
         25..45 => What::Answer { to: recent(rng), flags: flags(rng), piece: piece(rng) },
@@ -113,8 +126,13 @@ fn step(rng: &mut Rng, length: usize) -> What {
             kind: rng.below(20) as u8,
             quoted: rng.pick(&[8, 8, 20, 64, 7, 0]),
         },
-        58..66 => What::Again { of: recent(rng), flags: flags(rng) },
-        _ => send(rng),
+        58..60 => {
+            let ethertype = rng.pick(&[0x0806, 0x88cc, 0x8100]);
+            What::Raw { hook: rng.pick(&HOOKS), ethertype }
+        }
+        60..66 => What::Again { of: recent(rng), flags: flags(rng) },
+        66..70 => What::Rest { of: recent(rng) },
+        _ => send(rng, theme),
     }
 }
 
@@ -135,19 +153,31 @@ fn piece(rng: &mut Rng) -> Piece {
     ])
 }
 
-fn send(rng: &mut Rng) -> What {
+fn send(rng: &mut Rng, theme: Theme) -> What {
     // mostly what a pod would send; the rest is anything anywhere
     let v4 = rng.chance(50);
     let pod = rng.below(3);
-    let likely = rng.chance(65);
+    let likely = rng.chance(if theme == Theme::Anything { 65 } else { 95 });
     let hook = if likely { Hook::FromPod } else { rng.pick(&HOOKS) };
-    let device = if likely { world::PODS[pod] } else { rng.pick(&["pod1", "pod2", "up1", "up2", "tun"]) };
+    let device =
+        if likely { world::PODS[pod] } else { rng.pick(&["pod1", "pod2", "up1", "up2", "tun"]) };
     let pool = world::addresses(v4);
     let saddr = if likely { world::pod_addrs(pod)[usize::from(!v4)] } else { rng.pick(&pool) };
     let service = world::addr(if v4 { world::SERVICE_V4 } else { world::SERVICE_V6 });
-    let daddr = if rng.chance(35) { service } else { rng.pick(&pool) };
+    let outside = world::addr(if v4 { "203.0.113.7" } else { "2001:db8::7" });
+    let daddr = match theme {
+        Theme::Anything if rng.chance(35) => service,
+        Theme::Services if rng.chance(90) => service,
+        Theme::Outside if rng.chance(90) => outside,
+        _ => rng.pick(&pool),
+    };
     let mark = if rng.chance(5) { rng.pick(&[DONE_MARK, 1, DONE_MARK | 7]) } else { 0 };
-    let spec = spec(rng, saddr, daddr);
+    let mut spec = spec(rng, saddr, daddr);
+    spec.l4 = match theme {
+        Theme::Anything => spec.l4,
+        Theme::Outside => scarce(spec.l4),
+        Theme::Services => served(spec.l4),
+    };
     What::Send { hook, device, mark, spec }
 }
 
@@ -174,6 +204,26 @@ fn spec(rng: &mut Rng, saddr: Addr, daddr: Addr) -> Spec {
     spec
 }
 
+/// To ports that frontends have.
+fn served(l4: L4) -> L4 {
+    match l4 {
+        L4::Tcp { sport, flags, .. } => L4::Tcp { sport, dport: 80, flags },
+        L4::Udp { sport, checksum, .. } => L4::Udp { sport, dport: 53, checksum },
+        L4::Sctp { sport, .. } => L4::Sctp { sport, dport: 8080 },
+        other => other,
+    }
+}
+
+/// To one port, and mostly to begin a flow.
+fn scarce(l4: L4) -> L4 {
+    match l4 {
+        L4::Tcp { sport, .. } => L4::Tcp { sport, dport: 443, flags: SYN },
+        L4::Udp { sport, checksum, .. } => L4::Udp { sport, dport: 443, checksum },
+        L4::Sctp { sport, .. } => L4::Sctp { sport, dport: 443 },
+        other => other,
+    }
+}
+
 fn l4(rng: &mut Rng, v4: bool) -> L4 {
     let sport = rng.pick(&[1000, 1001, 8080, 40_000, 40_001]);
     let dport = rng.pick(&[80, 53, 8080, 40_000, 40_001, 443]);
@@ -183,112 +233,10 @@ fn l4(rng: &mut Rng, v4: bool) -> L4 {
         12..14 => L4::Sctp { sport, dport },
         14..17 => L4::Echo { request: rng.chance(70), id: rng.pick(&[0, 1, 2, 40_000]) },
         17 => L4::Icmp { kind: rng.pick(&[5, 9, 13, 130, 133, 135, 136]) },
-        18 => L4::Error { kind: rng.pick(if v4 { &[3, 11, 12] } else { &[1, 2, 3, 4] }), quoted: vec![0x45; rng.below(40)] },
-        _ => L4::Other { proto: rng.pick(&[1, 58, 47, 50, 59, 4, 41, 136]) },
+        18 => L4::Error {
+            kind: rng.pick(if v4 { &[3, 11, 12] } else { &[1, 2, 3, 4] }),
+            quoted: vec![0x45; rng.below(40)],
+        },
+        _ => L4::Other { proto: rng.pick(&[2, 47, 50, 59, 4, 41, 136]) },
     }
-}
-
-/// Runs a scenario on both sides. `Err`: the step and the difference.
-pub fn run(bench: &mut Bench, scenario: &Scenario) -> Result<usize, (usize, String)> {
-    let mut tables = bench.reset(scenario.config);
-    let (mut outcomes, mut packets) = (BTreeMap::new(), 0);
-    for step in &scenario.steps {
-        if let What::Backends { key, backends } = &step.what {
-            bench.set_frontend(&mut tables, *key, backends.clone());
-            continue;
-        }
-        let Some(sent) = build(&step.what, &outcomes, &tables, &bench.devices) else { continue };
-        let input = Input { bytes: &sent.bytes, ifindex: sent.ifindex, mark: sent.mark };
-        let outcome = bench.compare(&mut tables, sent.hook, input).map_err(|text| {
-            (step.id, format!("{:?} device {} of\n  in  {:02x?}\n{text}", sent.hook, sent.ifindex, sent.bytes))
-        })?;
-        outcomes.insert(step.id, outcome);
-        packets += 1;
-    }
-    Ok(packets)
-}
-
-/// A packet to run.
-struct Sent {
-    hook: Hook,
-    ifindex: u32,
-    mark: u32,
-    bytes: Vec<u8>,
-}
-
-fn build(
-    what: &What,
-    outcomes: &BTreeMap<usize, Outcome>,
-    tables: &Tables,
-    devices: &Devices,
-) -> Option<Sent> {
-    let earlier = |id: &usize| outcomes.get(id).filter(|o| o.verdict.action != Action::Drop);
-    match what {
-        What::Backends { .. } => None,
-        What::Send { hook, device, mark, spec } => {
-            Some(Sent { hook: *hook, ifindex: devices[device], mark: *mark, bytes: spec.build() })
-        }
-        What::Onward { of, hook, device } => {
-            let bytes = earlier(of)?.bytes.clone();
-            Some(Sent { hook: *hook, ifindex: devices[device], mark: 0, bytes })
-        }
-        What::Again { of, flags } => {
-            let frame = Frame::parse(&earlier(of)?.bytes).ok()?;
-            let spec = Spec::new(frame.ip.saddr, frame.ip.daddr, l4_of(&frame, frame.ip.tuple(), *flags)?);
-            Some(arrive(spec, tables, devices))
-        }
-        What::Answer { to, flags, piece } => {
-            let frame = Frame::parse(&earlier(to)?.bytes).ok()?;
-            let tuple = frame.ip.tuple().reversed();
-            let mut spec = Spec::new(tuple.saddr, tuple.daddr, l4_of(&frame, tuple, *flags)?);
-            spec.piece = *piece;
-            Some(arrive(spec, tables, devices))
-        }
-        What::Error { about, from, kind, quoted } => {
-            let frame = Frame::parse(&earlier(about)?.bytes).ok()?;
-            let (ip, emitted) = (&frame.ip, frame.emit());
-            let end = (14 + ip.head.len() + quoted).min(emitted.len());
-            let from = from.filter(|_| ip.is_v4()).unwrap_or(ip.daddr);
-            let kinds: &[u8] = if ip.is_v4() { &[3, 11, 12] } else { &[1, 2, 3, 4] };
-            let kind = kinds[usize::from(*kind) % kinds.len()];
-            let l4 = L4::Error { kind, quoted: emitted[14..end].to_vec() };
-            Some(arrive(Spec::new(from, ip.saddr, l4), tables, devices))
-        }
-    }
-}
-
-fn l4_of(frame: &Frame, tuple: Tuple, flags: u8) -> Option<L4> {
-    let (sport, dport) = (tuple.sport, tuple.dport);
-    Some(match (frame.ip.transport(), frame.ip.proto) {
-        (Transport::Ports { .. }, TCP) => L4::Tcp { sport, dport, flags },
-        (Transport::Ports { .. }, UDP) => L4::Udp { sport, dport, checksum: true },
-        (Transport::Ports { .. }, _) => L4::Sctp { sport, dport },
-        (Transport::Echo { request, id }, _) => L4::Echo { request: !request, id },
-        (Transport::Other, proto) => L4::Other { proto },
-        _ => return None,
-    })
-}
-
-/// At the hook where a packet with this source comes in.
-fn arrive(spec: Spec, tables: &Tables, devices: &Devices) -> Sent {
-    let pod = tables.endpoints.get(&spec.saddr);
-    let hook = if pod.is_some() { Hook::FromPod } else { Hook::FromWire };
-    let ifindex = pod.map_or(devices["up1"], |pod| pod.ifindex);
-    Sent { hook, ifindex, mark: 0, bytes: spec.build() }
-}
-
-/// The scenario without the steps that the difference does not need.
-pub fn shrink(bench: &mut Bench, scenario: &Scenario, failing: usize) -> Scenario {
-    let mut small = scenario.clone();
-    small.steps.retain(|step| step.id <= failing);
-    let mut at = small.steps.len();
-    while at > 0 {
-        at -= 1;
-        let mut fewer = small.clone();
-        fewer.steps.remove(at);
-        if run(bench, &fewer).is_err_and(|(id, _)| id == failing) {
-            small = fewer;
-        }
-    }
-    small
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fairlead_datapath::contract::{self, NodeKey};
 use fairlead_model::Addr;
-use fairlead_reference::{Config, Endpoint, Node, Tables, Uplink, Way};
+use fairlead_reference::{Config, Endpoint, Gateway, Node, Tables, Uplink, Way};
 
 use super::lab;
 
@@ -20,14 +20,39 @@ pub type Devices = BTreeMap<&'static str, u32>;
 
 pub fn make_devices() -> (Devices, BTreeMap<u32, usize>) {
     let (mut devices, mut mtus) = (Devices::new(), BTreeMap::new());
-    for (name, mtu) in
-        [("pod1", 1500), ("pod2", 1500), ("pod3", 1500), ("up1", 1500), ("up2", 1400), ("tun", 1450)]
-    {
+    for (name, mtu) in [
+        ("pod1", 1500),
+        ("pod2", 1500),
+        ("pod3", 1500),
+        ("up1", 1500),
+        ("up2", 1400),
+        ("tun", 1450),
+    ] {
         let index = lab::device(name, mtu);
         devices.insert(name, index);
         mtus.insert(index, mtu);
     }
+    route();
     (devices, mtus)
+}
+
+const ROUTES: [(&str, u32, &str, &str); 3] = [
+    ("203.0.113.0", 24, "192.168.0.254", "up1"),
+    ("2001:db8::", 32, "fd99::fe", "up1"),
+    // not an uplink
+    ("203.0.113.8", 32, "10.9.9.9", "tun"),
+];
+
+/// The kernel forwards, and has routes to the outside.
+fn route() {
+    for family in ["ipv4/conf", "ipv6/conf"] {
+        std::fs::write(format!("/proc/sys/net/{family}/all/forwarding"), "1").unwrap();
+    }
+    lab::ip("addr add 192.168.0.1/24 dev up1");
+    lab::ip("-6 addr add fd99::1/64 dev up1 nodad");
+    for (net, bits, gateway, device) in ROUTES {
+        lab::ip(&format!("route add {net}/{bits} via {gateway} dev {device} onlink"));
+    }
 }
 
 /// Pods' addresses of both families, by pod.
@@ -42,15 +67,46 @@ pub const SERVICE_V6: &str = "fd96::1";
 pub fn addresses(v4: bool) -> Vec<Addr> {
     let pool: &[&str] = if v4 {
         &[
-            "10.0.1.1", "10.0.1.2", "10.0.1.3", "10.0.1.77", "10.0.2.5", "10.0.2.200", "10.0.3.5",
-            "10.0.4.5", "10.0.5.5", "192.168.0.1", "192.168.0.2", "192.168.7.1", "10.96.0.1",
-            "10.96.0.2", "203.0.113.7", "203.0.113.8", "224.0.0.1", "0.0.0.0",
+            "10.0.1.1",
+            "10.0.1.2",
+            "10.0.1.3",
+            "10.0.1.77",
+            "10.0.2.5",
+            "10.0.2.200",
+            "10.0.3.5",
+            "10.0.4.5",
+            "10.0.5.5",
+            "192.168.0.1",
+            "192.168.0.2",
+            "192.168.7.1",
+            "10.96.0.1",
+            "10.96.0.2",
+            "203.0.113.7",
+            "203.0.113.8",
+            "224.0.0.1",
+            "0.0.0.0",
         ]
     } else {
         &[
-            "fd00:1::1", "fd00:1::2", "fd00:1::3", "fd00:1::77", "fd00:2::5", "fd00:2:0:8::5",
-            "fd00:3::5", "fd00:4::5", "fd00:5::5", "fd99::1", "fd99::2", "fd96::1", "fd96::2",
-            "2001:db8::7", "2001:db8::8", "fe80::1", "fe80::2", "ff02::1", "::",
+            "fd00:1::1",
+            "fd00:1::2",
+            "fd00:1::3",
+            "fd00:1::77",
+            "fd00:2::5",
+            "fd00:2:0:8::5",
+            "fd00:3::5",
+            "fd00:4::5",
+            "fd00:5::5",
+            "fd99::1",
+            "fd99::2",
+            "fd96::1",
+            "fd96::2",
+            "2001:db8::7",
+            "2001:db8::8",
+            "fe80::1",
+            "fe80::2",
+            "ff02::1",
+            "::",
         ]
     };
     pool.iter().map(|text| addr(text)).collect()
@@ -94,6 +150,11 @@ pub fn tables(devices: &Devices, mtus: &BTreeMap<u32, usize>, config: Config) ->
         let bits = if net.is_ipv4() { bits + 96 } else { bits };
         let node = Node { way, next_hop: addr(next_hop), ifindex };
         tables.nodes.insert((net, bits), node);
+    }
+    for (net, bits, gateway, device) in ROUTES {
+        let (net, next_hop) = (addr(net), addr(gateway));
+        let bits = if net.is_ipv4() { bits + 96 } else { bits };
+        tables.routes.insert((net, bits), Gateway { next_hop, ifindex: devices[device] });
     }
     let both = Uplink { v4: Some(addr("192.168.0.1")), v6: Some(addr("fd99::1")) };
     tables.uplinks.insert(up1, both);

@@ -162,7 +162,7 @@ struct fl_config {
 #define FL_DROP_REASONS(X)                                                                  \
 	X(NONE, "not dropped")                                                               \
 	X(MALFORMED, "malformed packet: headers do not fit its length")                      \
-	X(UNSUPPORTED_ETHERTYPE, "neither IPv4, IPv6 nor ARP")                               \
+	X(UNSUPPORTED_ETHERTYPE, "neither IPv4, IPv6 nor ARP, or with a VLAN tag")                               \
 	X(SOURCE_ADDRESS, "source address is not the pod's own")                             \
 	X(NO_BACKEND, "the Service has no ready endpoint")                                   \
 	X(BACKEND_RACE, "backends changed twice while one was chosen")                       \
@@ -171,7 +171,8 @@ struct fl_config {
 	X(FRAGMENT_ORDER, "a later fragment came before the first, which has the ports")     \
 	X(REWRITE, "the packet could not be rewritten")                                      \
 	X(TUNNEL, "the tunnel's address could not be set or read")                           \
-	X(EXTENSION_HEADERS, "too many IPv6 extension headers")
+	X(EXTENSION_HEADERS, "too many IPv6 extension headers")                              \
+	X(NAT_STALE, "the connection was masqueraded by an address that the node no longer leaves by")
 
 enum fl_drop_reason {
 #define X(name, text) FL_DROP_##name,

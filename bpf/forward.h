@@ -51,40 +51,14 @@ static __always_inline int fl_fits(struct __sk_buff *skb, __u32 ifindex)
 	return bpf_check_mtu(skb, ifindex, &mtu, 0, BPF_MTU_CHK_SEGS) == 0;
 }
 
-/* Answers whether the destination is in the cluster and not this node itself; fills the verdict then. */
-static __always_inline int fl_decide_cluster(struct __sk_buff *skb, struct fl_packet *p, struct fl_route *r)
-{
-	struct fl_node *node;
-
-	r->endpoint = bpf_map_lookup_elem(&fl_endpoints, &p->tuple.daddr);
-	if (r->endpoint) {
-		r->verdict.action = p->ttl > 1 ? FL_ACTION_TO_POD : FL_ACTION_PASS;
-		r->verdict.ifindex = r->endpoint->ifindex;
-		return 1;
-	}
-	node = fl_node_lookup(&p->tuple.daddr);
-	if (!node)
-		return 0;
-	fl_pass(r);
-	if (p->ttl <= 1 || (node->way != FL_WAY_DIRECT && node->way != FL_WAY_VXLAN))
-		return 1;
-	if (!fl_fits(skb, node->ifindex))
-		return 1;
-	r->verdict.action = node->way == FL_WAY_DIRECT ? FL_ACTION_TO_NEIGHBOUR : FL_ACTION_TO_TUNNEL;
-	r->verdict.ifindex = node->ifindex;
-	r->verdict.next_hop = node->next_hop;
-	return 1;
-}
-
 /* Kernel 6.5; the next hop's link address is found on the way out. */
 #define FL_FIB_LOOKUP_SKIP_NEIGH (1U << 2)
 
 /*
- * Out of the cluster: by the kernel's routes, but not through its forwarding, where a firewall for
- * other purposes may drop it (Docker's FORWARD policy). What the kernel has to answer, and what is for
- * this node, passes.
+ * By the kernel's routes, but not through its forwarding, where a firewall for other purposes may drop
+ * it (Docker's FORWARD policy). What the kernel has to answer, and what is for this node, passes.
  */
-static __always_inline void fl_decide_outside(struct __sk_buff *skb, const struct fl_packet *p, struct fl_route *r)
+static __always_inline void fl_decide_route(struct __sk_buff *skb, const struct fl_packet *p, struct fl_route *r)
 {
 	struct bpf_fib_lookup fib = {
 		.l4_protocol = p->tuple.proto,
@@ -115,6 +89,35 @@ static __always_inline void fl_decide_outside(struct __sk_buff *skb, const struc
 	else
 		fl_copy_v6(&r->verdict.next_hop, fib.ipv6_dst);
 	r->outside = 1;
+}
+
+/* Answers whether the destination is in the cluster and not this node itself; fills the verdict then. */
+static __always_inline int fl_decide_cluster(struct __sk_buff *skb, struct fl_packet *p, struct fl_route *r)
+{
+	struct fl_node *node;
+
+	r->endpoint = bpf_map_lookup_elem(&fl_endpoints, &p->tuple.daddr);
+	if (r->endpoint) {
+		r->verdict.action = p->ttl > 1 ? FL_ACTION_TO_POD : FL_ACTION_PASS;
+		r->verdict.ifindex = r->endpoint->ifindex;
+		return 1;
+	}
+	node = fl_node_lookup(&p->tuple.daddr);
+	if (!node)
+		return 0;
+	if (node->way == FL_WAY_KERNEL) {
+		fl_decide_route(skb, p, r);
+		return 1;
+	}
+	fl_pass(r);
+	if (p->ttl <= 1 || node->way == FL_WAY_LOCAL)
+		return 1;
+	if (!fl_fits(skb, node->ifindex))
+		return 1;
+	r->verdict.action = node->way == FL_WAY_DIRECT ? FL_ACTION_TO_NEIGHBOUR : FL_ACTION_TO_TUNNEL;
+	r->verdict.ifindex = node->ifindex;
+	r->verdict.next_hop = node->next_hop;
+	return 1;
 }
 
 /* One hop further (RFC 791, RFC 8200, 3), and the link addresses where they are given. */
@@ -232,7 +235,11 @@ static __always_inline int fl_turn_back(struct __sk_buff *skb, struct fl_packet 
 {
 	int known;
 
+	int reason;
+
 	if (!to->translated)
 		return FL_DROP_NONE;
-	return fl_nat_known(skb, p, FL_NAT_KINDS_POD, &known);
+	reason = fl_nat_known(skb, p, FL_NAT_KINDS_POD, &known);
+	/* without its first fragment nothing says that it is of a translated flow, and most are not */
+	return reason == FL_DROP_FRAGMENT_ORDER ? FL_DROP_NONE : reason;
 }

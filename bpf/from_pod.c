@@ -28,7 +28,7 @@ static __always_inline int fl_from_pod_decide(struct __sk_buff *skb, struct fl_p
 		if (reason > 0)
 			return fl_drop(r, reason);
 		if (reason < 0 || !fl_decide_cluster(skb, p, r)) {
-			fl_decide_outside(skb, p, r);
+			fl_decide_route(skb, p, r);
 			return FL_DROP_NONE;
 		}
 	}

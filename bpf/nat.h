@@ -31,6 +31,13 @@ static __always_inline void fl_nat_establish(const struct fl_tuple *key, const s
 	struct fl_tuple other;
 
 	fl_reverse(&other, &copy.to);
+	pair = bpf_map_lookup_elem(&fl_nat_tcp, &other);
+	if (pair) {
+		/* this half was lost and made again */
+		if (!bpf_map_update_elem(&fl_nat_tcp, key, &copy, BPF_ANY))
+			bpf_map_delete_elem(&fl_nat_any, key);
+		return;
+	}
 	pair = bpf_map_lookup_elem(&fl_nat_any, &other);
 	if (!pair || !(pair->flags & FL_NAT_SEEN_REPLY))
 		return;
@@ -43,15 +50,18 @@ static __always_inline void fl_nat_establish(const struct fl_tuple *key, const s
 	bpf_map_delete_elem(&fl_nat_any, &other);
 }
 
-/* Once a second and flow: keeps both halves of a pair from eviction, and makes a lost half again. */
+/* Once a second and flow: keeps both halves of a pair from eviction and time-out, and makes a lost half again. */
 static __always_inline void fl_nat_keep_pair(const struct fl_tuple *key, const struct fl_nat *n)
 {
+	struct fl_nat pair, *found;
 	struct fl_tuple other;
-	struct fl_nat pair;
 
 	fl_reverse(&other, &n->to);
-	if (fl_nat_lookup(&other))
+	found = fl_nat_lookup(&other);
+	if (found) {
+		found->seen = n->seen;
 		return;
+	}
 	pair = *n;
 	pair.flags = (n->flags ^ FL_NAT_REPLY) & ~FL_NAT_SEEN_REPLY;
 	fl_reverse(&pair.to, key);

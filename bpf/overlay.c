@@ -18,6 +18,8 @@ int fl_from_overlay(struct __sk_buff *skb)
 	if (!reason && bpf_skb_get_tunnel_key(skb, &key, sizeof(key), 0) &&
 	    bpf_skb_get_tunnel_key(skb, &key, sizeof(key), BPF_F_TUNINFO_IPV6))
 		reason = FL_DROP_TUNNEL;
+	if (!reason && key.tunnel_id != FL_TUNNEL_VNI)
+		reason = FL_DROP_TUNNEL;
 	if (!reason) {
 		r.endpoint = bpf_map_lookup_elem(&fl_endpoints, &p.tuple.daddr);
 		if (r.endpoint && p.ttl > 1) {

@@ -191,6 +191,9 @@ static __always_inline int fl_parse_v6(struct __sk_buff *skb, struct fl_packet *
 	p->l4 = p->l3 + sizeof(ip);
 	fl_copy_v6(&p->tuple.saddr, &ip.saddr);
 	fl_copy_v6(&p->tuple.daddr, &ip.daddr);
+	/* mapped addresses do not belong on the wire, and here they would be IPv4's */
+	if (fl_is_v4(&p->tuple.saddr) || fl_is_v4(&p->tuple.daddr))
+		return FL_DROP_MALFORMED;
 	reason = fl_parse_extensions(skb, p, ip.nexthdr);
 	if (reason)
 		return reason;
@@ -232,6 +235,8 @@ static __always_inline int fl_parse_plain(struct __sk_buff *skb, struct fl_packe
 		p->ttl = ip->hop_limit;
 		fl_copy_v6(&t->saddr, &ip->saddr);
 		fl_copy_v6(&t->daddr, &ip->daddr);
+		if (fl_is_v4(&t->saddr) || fl_is_v4(&t->daddr))
+			return 0;
 		p->l4 = ETH_HLEN + sizeof(*ip);
 		l4 = (const __u8 *)(ip + 1);
 	} else {
@@ -255,6 +260,9 @@ static __always_inline int fl_parse(struct __sk_buff *skb, struct fl_packet *p)
 {
 	__builtin_memset(p, 0, sizeof(*p));
 	p->l3 = ETH_HLEN;
+	/* another network's, on the same device: its own device gets it, and pods have none */
+	if (skb->vlan_present)
+		return FL_DROP_UNSUPPORTED_ETHERTYPE;
 	if (fl_parse_plain(skb, p))
 		return FL_DROP_NONE;
 	/* the plain way may have filled in some of it */

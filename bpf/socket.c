@@ -118,7 +118,7 @@ static __always_inline int fl_dgram_choose(struct bpf_sock_addr *ctx, const stru
 		if (e->service_port != peer->port || !fl_same(&e->service_addr, &peer->addr))
 			continue;
 		if (!fl_backend_lives(e->backend, e->generation))
-			break;
+			continue;
 		choice->addr = e->backend_addr;
 		choice->port = e->backend_port;
 		return FL_FOUND_BACKEND;
@@ -192,8 +192,9 @@ static __always_inline int fl_recvmsg(struct bpf_sock_addr *ctx, int v4)
 	if (!ctx->sk || fl_turn_peer(ctx, v4, &peer))
 		return FL_ALLOW;
 	d = bpf_sk_storage_get(&fl_sock_dgrams, ctx->sk, 0, 0);
-	for (int i = 0; d && i < FL_SOCK_DGRAMS; i++) {
-		struct fl_sock_dgram *e = &d->entries[i];
+	/* newest first: a backend that two Services share answers for the one that was asked last */
+	for (int i = 1; d && i <= FL_SOCK_DGRAMS; i++) {
+		struct fl_sock_dgram *e = &d->entries[(d->next - i) & (FL_SOCK_DGRAMS - 1)];
 
 		if (e->backend_port == peer.port && fl_same(&e->backend_addr, &peer.addr)) {
 			fl_peer_set(ctx, v4, &e->service_addr, e->service_port);

@@ -285,7 +285,7 @@ pub enum Way {
 pub const DROP_REASONS: &[(&str, &str)] = &[
     ("NONE", "not dropped"),
     ("MALFORMED", "malformed packet: headers do not fit its length"),
-    ("UNSUPPORTED_ETHERTYPE", "neither IPv4, IPv6 nor ARP"),
+    ("UNSUPPORTED_ETHERTYPE", "neither IPv4, IPv6 nor ARP, or with a VLAN tag"),
     ("SOURCE_ADDRESS", "source address is not the pod's own"),
     ("NO_BACKEND", "the Service has no ready endpoint"),
     ("BACKEND_RACE", "backends changed twice while one was chosen"),
@@ -295,6 +295,7 @@ pub const DROP_REASONS: &[(&str, &str)] = &[
     ("REWRITE", "the packet could not be rewritten"),
     ("TUNNEL", "the tunnel's address could not be set or read"),
     ("EXTENSION_HEADERS", "too many IPv6 extension headers"),
+    ("NAT_STALE", "the connection was masqueraded by an address that the node no longer leaves by"),
 ];
 
 /// `enum fl_hook`, by number.

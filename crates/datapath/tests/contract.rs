@@ -129,9 +129,13 @@ fn the_model_has_the_numbers_of_actions_and_reasons() {
     let header: Vec<_> =
         header.iter().map(|(n, v)| (*v, n.replace('_', "").to_lowercase())).collect();
     assert_eq!(numbers, *header);
-    for reason in
-        [Reason::None, Reason::NatExhausted, Reason::FragmentOrder, Reason::ExtensionHeaders]
-    {
+    for reason in [
+        Reason::None,
+        Reason::NatExhausted,
+        Reason::FragmentOrder,
+        Reason::ExtensionHeaders,
+        Reason::NatStale,
+    ] {
         let name = contract::DROP_REASONS[reason as usize].0.replace('_', "").to_lowercase();
         assert_eq!(name, format!("{reason:?}").to_lowercase());
     }

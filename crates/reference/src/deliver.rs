@@ -5,7 +5,7 @@ use crate::fragment;
 use crate::frame::Frame;
 use crate::ip::Transport;
 use crate::tables::{Endpoint, Kind, Node, Tables, Way};
-use crate::verdict::{Action, Reason, Stop, Verdict};
+use crate::verdict::{Action, Stop, Verdict};
 
 /// Of every node's tunnel device.
 const TUNNEL_MAC: [u8; 6] = [0x0a, 0x66, 0x6c, 0xff, 0x00, 0x01];
@@ -52,7 +52,8 @@ pub(crate) fn turn_back(
         error_message::translate(tables, &mut frame.ip, Kind::AT_POD);
         return Ok(());
     }
-    let tuple = fragment::tuple(tables, &frame.ip).ok_or(Reason::FragmentOrder)?;
+    // a later fragment without its first: nothing says that it is of a translated flow
+    let Some(tuple) = fragment::tuple(tables, &frame.ip) else { return Ok(()) };
     if let Some(entry) = tables.known(&tuple, Kind::AT_POD) {
         frame.ip.rewrite(&entry.to);
     }
@@ -63,7 +64,8 @@ fn to_node(tables: &Tables, frame: &mut Frame, node: &Node) -> Verdict {
     let action = match node.way {
         Way::Direct => Action::ToNeighbour,
         Way::Vxlan => Action::ToTunnel,
-        Way::Local | Way::Kernel => return Verdict::PASS,
+        Way::Local => return Verdict::PASS,
+        Way::Kernel => return by_route(tables, frame),
     };
     if !may_go_on(tables, frame, node.ifindex) {
         return Verdict::PASS;
@@ -81,9 +83,9 @@ fn may_go_on(tables: &Tables, frame: &Frame, ifindex: u32) -> bool {
     fits && frame.ip.ttl > 1
 }
 
-/// Out of the cluster by an uplink, where the kernel's routes lead there, past its firewall. What is
-/// for this node, or has no route, passes.
-pub(crate) fn to_outside(tables: &Tables, frame: &mut Frame) -> Verdict {
+/// By an uplink, where the kernel's routes lead there, past its firewall. What is for this node, or has
+/// no route, passes.
+pub(crate) fn by_route(tables: &Tables, frame: &mut Frame) -> Verdict {
     let Some(gateway) = tables.gateway(frame.ip.daddr) else { return Verdict::PASS };
     let uplink = tables.uplinks.contains_key(&gateway.ifindex);
     if !uplink || !may_go_on(tables, frame, gateway.ifindex) {

@@ -83,10 +83,11 @@ fn handle(
     }
 }
 
-/// What leaves the cluster still has to be masqueraded.
+/// What goes by the kernel's routes still passes `to_wire`, which may have to masquerade it.
 fn mark_after(tables: &Tables, frame: &Frame, verdict: &Verdict, before: u32) -> u32 {
     let sent = matches!(verdict.action, Action::ToNeighbour | Action::ToTunnel);
-    if sent && tables.node(frame.ip.daddr).is_some() { DONE_MARK } else { before }
+    let routed = tables.node(frame.ip.daddr).is_none_or(|node| node.way == Way::Kernel);
+    if sent && !routed { DONE_MARK } else { before }
 }
 
 fn verdict_on(unreadable: Unreadable, strict: bool) -> Verdict {
@@ -122,7 +123,7 @@ pub fn from_pod(
         {
             return Ok(verdict);
         }
-        Ok(deliver::to_outside(tables, frame))
+        Ok(deliver::by_route(tables, frame))
     })
 }
 

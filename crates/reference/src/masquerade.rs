@@ -1,5 +1,7 @@
 //! Pods' packets to the outside take the node's address.
 
+use fairlead_model::Addr;
+
 use crate::Chosen;
 use crate::error_message;
 use crate::fragment;
@@ -22,6 +24,12 @@ pub(crate) fn leave(
         return Ok(());
     }
     let tuple = fragment::tuple(tables, &frame.ip).ok_or(Reason::FragmentOrder)?;
+    if is_stale(tables, &tuple, address) {
+        if tuple.proto == proto::TCP && !begins_flow(&frame.ip) {
+            return Err(Reason::NatStale.into());
+        }
+        tables.translations.remove(&tuple);
+    }
     if let Some(entry) = tables.known(&tuple, Kind::AT_WIRE) {
         frame.ip.rewrite(&entry.to);
     } else if begins_flow(&frame.ip) {
@@ -32,6 +40,12 @@ pub(crate) fn leave(
         frame.ip.rewrite(&to);
     }
     Ok(())
+}
+
+/// Whether the flow was masqueraded by another address than the one it would leave by now.
+fn is_stale(tables: &Tables, tuple: &Tuple, address: Addr) -> bool {
+    let entry = tables.known(tuple, &[Kind::Masquerade]);
+    entry.is_some_and(|entry| !entry.reply && entry.to.saddr != address)
 }
 
 fn begins_flow(ip: &Ip) -> bool {

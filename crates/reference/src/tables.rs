@@ -168,7 +168,7 @@ pub struct Tables {
     pub uplinks: BTreeMap<u32, Uplink>,
     /// MTUs of the devices that exist, by index.
     pub mtus: BTreeMap<u32, usize>,
-    /// The kernel's routes to other places by a gateway: networks as in `nodes`.
+    /// The kernel's routes, by a gateway or to a neighbour itself: networks as in `nodes`.
     pub routes: BTreeMap<(Addr, u32), Gateway>,
     /// Translations of flows.
     pub translations: BTreeMap<Tuple, Translation>,

@@ -32,6 +32,7 @@ pub enum Reason {
     FragmentOrder = 8,
     Tunnel = 10,
     ExtensionHeaders = 11,
+    NatStale = 12,
 }
 
 /// The decision.

@@ -156,6 +156,10 @@ pub fn tables(devices: &Devices, mtus: &BTreeMap<u32, usize>, config: Config) ->
         let bits = if net.is_ipv4() { bits + 96 } else { bits };
         tables.routes.insert((net, bits), Gateway { next_hop, ifindex: devices[device] });
     }
+    // neighbours on up1's own networks
+    for neighbour in ["192.168.0.2", "fd99::2"].map(addr) {
+        tables.routes.insert((neighbour, 128), Gateway { next_hop: neighbour, ifindex: up1 });
+    }
     let both = Uplink { v4: Some(addr("192.168.0.1")), v6: Some(addr("fd99::1")) };
     tables.uplinks.insert(up1, both);
     tables.uplinks.insert(up2, Uplink { v4: Some(addr("192.168.7.1")), v6: None });

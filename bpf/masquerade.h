@@ -25,6 +25,52 @@ static __always_inline int fl_begins_flow(const struct fl_packet *p)
 	return p->kind != FL_KIND_ERROR;
 }
 
+/* Seconds after which a flow is over, as the agent has them (crates/datapath/src/nat.rs). */
+#define FL_OVER_CLOSING 10
+#define FL_OVER_OPENING 60
+#define FL_OVER_OTHER 180
+
+static __always_inline int fl_is_over(const struct fl_nat *n, __u8 proto, int established)
+{
+	__u32 idle = fl_now() - n->seen;
+
+	if (proto != IPPROTO_TCP)
+		return idle > FL_OVER_OTHER;
+	if (n->flags & FL_NAT_CLOSING)
+		return idle > FL_OVER_CLOSING;
+	return !established && idle > FL_OVER_OPENING;
+}
+
+/*
+ * Whether nobody has this port any more: a flow that is over need not wait for the agent to sweep it
+ * up, which may be away. Its other half goes.
+ */
+static __always_inline int fl_port_is_free(const struct fl_tuple *key)
+{
+	struct fl_tuple forward;
+	struct fl_nat *n;
+
+	if (key->proto == IPPROTO_TCP) {
+		n = bpf_map_lookup_elem(&fl_nat_tcp, key);
+		if (n) {
+			if (!fl_is_over(n, key->proto, 1))
+				return 0;
+			fl_reverse(&forward, &n->to);
+			bpf_map_delete_elem(&fl_nat_tcp, &forward);
+			bpf_map_delete_elem(&fl_nat_tcp, key);
+		}
+	}
+	n = bpf_map_lookup_elem(&fl_nat_any, key);
+	if (n) {
+		if (!fl_is_over(n, key->proto, 0))
+			return 0;
+		fl_reverse(&forward, &n->to);
+		bpf_map_delete_elem(&fl_nat_any, &forward);
+		bpf_map_delete_elem(&fl_nat_any, key);
+	}
+	return 1;
+}
+
 /* Finds a port that no flow to the same destination has, and keeps it by storing the answer's entry. */
 static __always_inline int fl_take_port(const struct fl_packet *p, struct fl_tuple *to, const struct fl_config *config)
 {
@@ -44,7 +90,7 @@ static __always_inline int fl_take_port(const struct fl_packet *p, struct fl_tup
 				to->dport = to->sport;
 		}
 		fl_reverse(&key, to);
-		if (p->tuple.proto == IPPROTO_TCP && bpf_map_lookup_elem(&fl_nat_tcp, &key))
+		if (!fl_port_is_free(&key))
 			continue;
 		if (!bpf_map_update_elem(&fl_nat_any, &key, &answer, BPF_NOEXIST))
 			return FL_DROP_NONE;

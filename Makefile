@@ -6,6 +6,8 @@ CARGO ?= cargo
 CARGO_FLAGS ?= --locked
 ARGS ?=
 OUT ?= target/fairlead-image.tar
+# As deploy/fairlead.yaml names it.
+IMAGE := $(shell awk '$$1 == "image:" { print $$2; exit }' deploy/fairlead.yaml)
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build test unit lint fmt image check-aarch64 bench test-cluster cluster-named bare-root
@@ -42,7 +44,8 @@ bench: deps ## Measure against bare links, kernel routing and the peers found he
 	$(CARGO) build $(CARGO_FLAGS) --release --workspace --bins
 	$(CARGO) run $(CARGO_FLAGS) --release --package fairlead-bench -- $(ARGS)
 
-test-cluster: cluster-named image ## Run the scenarios on the real cluster that FAIRLEAD_CLUSTER names
+test-cluster: cluster-named deps ## Run the scenarios on the real cluster that FAIRLEAD_CLUSTER names; ARGS chooses a topology
+	$(CARGO) xtask image --out $(OUT) --tag $(IMAGE)
 	FAIRLEAD_IMAGE=$(abspath $(OUT)) $(CARGO) test $(CARGO_FLAGS) --package fairlead-tests --test cluster -- --nocapture --test-threads=1 $(ARGS)
 
 cluster-named:

@@ -49,6 +49,11 @@ static __always_inline int fl_is_v4(const struct fl_addr *a)
 	return !(w[0] | w[1]) && w[2] == bpf_htonl(0xffff);
 }
 
+static __always_inline int fl_is_multicast(const struct fl_addr *a)
+{
+	return a->bytes[0] == 0xff || (fl_is_v4(a) && (a->bytes[12] & 0xf0) == 0xe0);
+}
+
 static __always_inline void fl_reverse(struct fl_tuple *to, const struct fl_tuple *from)
 {
 	to->saddr = from->daddr;

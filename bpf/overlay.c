@@ -60,9 +60,9 @@ int fl_to_overlay(struct __sk_buff *skb)
 			reason = bpf_skb_store_bytes(skb, ETH_ALEN, sender, ETH_ALEN, 0)
 					 ? FL_DROP_REWRITE
 					 : fl_set_tunnel(skb, &node->next_hop);
-		} else {
+		} else if (!fl_is_multicast(&p.tuple.daddr)) {
 			reason = FL_DROP_TUNNEL;
-		}
+		} /* else the device's own, such as its MLD reports: it sends nothing without a key */
 	}
 	if (reason)
 		fl_drop(&r, reason);

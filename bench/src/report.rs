@@ -83,20 +83,30 @@ fn ratios(cpu: usize, results: &Results) {
     }
 }
 
-/// ADD and DEL: medians, 99th percentiles, and the ratio of medians to the first plugin.
+/// ADD and DEL: medians, 99th percentiles, and the ratios of medians to the first plugin with the
+/// same pause.
 pub fn latencies(all: &[Latencies]) {
     println!("\n## CNI, milliseconds\n");
+    let first = all.first().map_or("", |first| first.plugin);
     println!(
-        "| plugin | pods | ADD median | ADD p99 | DEL median | DEL p99 | ADD against {} |",
-        first(all)
+        "| plugin | pause before a request | pods | ADD median | ADD p99 | DEL median | DEL p99 | \
+         ADD against {first} | DEL against {first} |"
     );
-    println!("|---|---:|---:|---:|---:|---:|---:|");
-    let base = all.first().map_or(f64::NAN, |first| quantile(&first.add, 0.5));
-    for Latencies { plugin, add, del } in all {
+    println!("|---|---|---:|---:|---:|---:|---:|---:|---:|");
+    for latencies in all {
+        let Latencies { plugin, pause, add, del } = latencies;
+        let base = all.iter().find(|other| other.pause == *pause).unwrap_or(latencies);
         let [a50, a99] = [quantile(add, 0.5), quantile(add, 0.99)];
         let [d50, d99] = [quantile(del, 0.5), quantile(del, 0.99)];
-        let (count, ratio) = (add.len(), a50 / base);
-        println!("| {plugin} | {count} | {a50:.1} | {a99:.1} | {d50:.1} | {d99:.1} | {ratio:.2} |");
+        let [a, d] = [a50 / quantile(&base.add, 0.5), d50 / quantile(&base.del, 0.5)];
+        let pause = match pause.as_millis() {
+            0 => "none".to_owned(),
+            ms => format!("{ms} ms"),
+        };
+        let count = add.len();
+        println!(
+            "| {plugin} | {pause} | {count} | {a50:.1} | {a99:.1} | {d50:.1} | {d99:.1} | {a:.2} | {d:.2} |"
+        );
     }
 }
 
@@ -112,10 +122,6 @@ pub fn agent(figures: &Figures) {
     let Figures { idle, after_pods, fresh_start, restart } = figures;
     let (fresh, again) = (fresh_start.as_millis(), restart.as_millis());
     println!("| {} | {} | {fresh} | {again} |", mb(idle), mb(after_pods));
-}
-
-fn first(all: &[Latencies]) -> &'static str {
-    all.first().map_or("", |first| first.plugin)
 }
 
 fn heading(what: &str) {

@@ -53,7 +53,8 @@ fn a_firewall_that_drops_forwarded_packets_does_not_concern_pods() {
     let pod = lab.node(1).add_pod("behind-a-firewall").unwrap();
     let _serving = lab.outside().start("echo-server [::]:7171 outside");
     // what Docker's FORWARD policy comes to
-    let rule = "table inet other { chain forward { type filter hook forward priority 0; policy drop; }; }";
+    let rule =
+        "table inet other { chain forward { type filter hook forward priority 0; policy drop; }; }";
     let made = lab.node(1).exec(&["nft", rule]);
     assert!(made.ok(), "nft (package nftables) is needed: {made:?}");
     for address in lab.outside_addresses() {

@@ -71,7 +71,7 @@ impl TryFrom<String> for PortRange {
         let parse = |part: &str| part.trim().parse::<u16>().ok();
         match text.split_once('-').and_then(|(a, b)| Some((parse(a)?, parse(b)?))) {
             Some((min, max)) if min > 0 && min <= max => Ok(PortRange { min, max }),
-            _ => Err(format!("'{text}' is no range of ports such as 61000-65535")),
+            _ => Err(format!("natPorts: '{text}' is no range of ports such as 61000-65535")),
         }
     }
 }

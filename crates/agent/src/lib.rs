@@ -14,6 +14,7 @@ pub mod objects;
 mod clock;
 mod error;
 mod flows;
+mod jobs;
 mod names;
 mod network;
 mod node;
@@ -21,6 +22,7 @@ mod pods;
 mod start;
 mod status;
 mod store;
+mod undo;
 mod ways;
 mod web;
 

@@ -96,7 +96,12 @@ async fn answer(
             }
         }
         Question::Observe { filter, follow } => {
-            observe(&mut write, &events, &filter, follow).await?
+            let mut rest = String::new();
+            tokio::select! {
+                observed = observe(&mut write, &events, &filter, follow) => observed?,
+                // a reader that went is not noticed by writing where nothing matches
+                _ = read.read_line(&mut rest) => {}
+            }
         }
     }
     Ok(())

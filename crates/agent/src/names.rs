@@ -21,7 +21,13 @@ pub struct NameTable {
 }
 
 impl NameTable {
-    pub(crate) fn set_pod(&mut self, ips: impl Iterator<Item = IpAddr>, pod: &ObjectName, ifindex: u32, link: &str) {
+    pub(crate) fn set_pod(
+        &mut self,
+        ips: impl Iterator<Item = IpAddr>,
+        pod: &ObjectName,
+        ifindex: u32,
+        link: &str,
+    ) {
         for ip in ips {
             self.pods.insert(ip.into(), format!("pod {pod}"));
         }
@@ -54,13 +60,25 @@ impl NameTable {
         let mut keys = Vec::new();
         for f in frontends {
             let key = (f.addr, f.port, f.protocol.number());
-            let port = if f.port_name.is_empty() { f.port.to_string() } else { f.port_name.clone() };
+            let port =
+                if f.port_name.is_empty() { f.port.to_string() } else { f.port_name.clone() };
             self.frontends.insert(key, format!("service {service}:{port}"));
             keys.push(key);
         }
         if !keys.is_empty() {
             self.services.insert(service.clone(), keys);
         }
+    }
+
+    /// Whose own address this is, among the nodes.
+    pub(crate) fn node(&self, addr: &Addr) -> Option<&str> {
+        self.nodes.get(addr).map(String::as_str)
+    }
+
+    /// Services with an address that is a node's.
+    pub(crate) fn services_at_nodes(&self) -> impl Iterator<Item = ObjectName> {
+        let at_node = |keys: &[(Addr, u16, u8)]| keys.iter().any(|k| self.nodes.contains_key(&k.0));
+        self.services.iter().filter(move |(_, keys)| at_node(keys)).map(|(name, _)| name.clone())
     }
 
     /// Number of Services that have frontends.
@@ -81,7 +99,9 @@ impl Names for NameTable {
             .get(&addr)
             .or_else(|| self.nodes.get(&addr))
             .or_else(|| self.frontends.get(&(addr, port, protocol)))
-            .or_else(|| self.cidrs.iter().find(|(cidr, _)| cidr.contains(&ip)).map(|(_, name)| name))
+            .or_else(|| {
+                self.cidrs.iter().find(|(cidr, _)| cidr.contains(&ip)).map(|(_, name)| name)
+            })
             .cloned()
     }
 }

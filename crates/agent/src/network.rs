@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use fairlead_cni::conf;
 use fairlead_datapath::Role;
 use fairlead_datapath::contract::Config as KernelConfig;
-use fairlead_link::{VxlanSpec, is_host_link_name};
+use fairlead_link::{Route, VxlanSpec};
+use fairlead_model::Kind;
 use tracing::info;
 
 use crate::Error;
@@ -25,8 +26,12 @@ impl Agent {
 
     async fn make_network(&mut self) -> Result<Vec<String>, Error> {
         let Some(me) = self.nodes.get(&self.config.node_name).cloned() else {
+            // before the first list no node is known
+            if !self.synced.contains(&Kind::Node) {
+                return Ok(Vec::new());
+            }
             return Ok(vec![format!(
-                "the API has no node '{}': is it the kubelet's --hostname-override?",
+                "the API has no node '{}': give --node-name (NODE_NAME) the name that kubectl get nodes shows",
                 self.config.node_name
             )]);
         };
@@ -48,18 +53,21 @@ impl Agent {
         if let Some(mtu) = plan.tunnel_mtu {
             let spec = VxlanSpec { name: TUNNEL.into(), port: self.config.vxlan_port, mtu };
             let tunnel = self.link.ensure_vxlan(&spec).await?;
-            self.datapath.attach_device(TUNNEL, tunnel, Role::Overlay)?;
+            self.devices().attach_device(TUNNEL, tunnel, Role::Overlay).await?;
             input.tunnel = Some(tunnel);
             plan = ways::plan(&input);
         }
         let tunnel = input.tunnel;
-        for missing in self.config.devices.iter().filter(|n| plan.uplinks.iter().all(|u| &u.name != *n)) {
-            plan.problems.push(format!("device {missing} of the configuration is not there, or down"));
+        for missing in
+            self.config.devices.iter().filter(|n| plan.uplinks.iter().all(|u| &u.name != *n))
+        {
+            plan.problems
+                .push(format!("device {missing} of the configuration is not there, or down"));
         }
-        self.program(&plan, tunnel)?;
+        self.program(&plan, tunnel).await?;
         let mut troubles = self.route(&plan).await?;
         if tunnel.is_none() {
-            self.datapath.detach_device(TUNNEL)?;
+            self.devices().detach_device(TUNNEL).await?;
             self.link.remove_link(TUNNEL).await?;
         }
         troubles.extend(plan.problems.iter().cloned());
@@ -70,17 +78,15 @@ impl Agent {
         Ok(troubles)
     }
 
-    fn program(&mut self, plan: &Plan, tunnel: Option<u32>) -> Result<(), Error> {
-        let config = KernelConfig {
-            vxlan_ifindex: tunnel.unwrap_or(0),
-            ..self.kernel_config()
-        };
+    async fn program(&mut self, plan: &Plan, tunnel: Option<u32>) -> Result<(), Error> {
+        let config = KernelConfig { vxlan_ifindex: tunnel.unwrap_or(0), ..self.kernel_config() };
         if self.datapath.config() != config {
             self.datapath.set_config(config)?;
         }
         self.datapath.sync_uplinks(&plan.uplink_rows())?;
         for uplink in &plan.uplinks {
-            self.datapath.attach_device(&uplink.name, uplink.ifindex, Role::Uplink)?;
+            let (name, ifindex) = (&uplink.name, uplink.ifindex);
+            self.devices().attach_device(name, ifindex, Role::Uplink).await?;
         }
         self.datapath.sync_nodes(&plan.rows)?;
         let mut keep: BTreeSet<String> = plan.uplinks.iter().map(|u| u.name.clone()).collect();
@@ -91,10 +97,16 @@ impl Agent {
     }
 
     async fn route(&mut self, plan: &Plan) -> Result<Vec<String>, Error> {
-        let changes = self.link.sync_routes(&plan.routes).await?;
-        let mut troubles: Vec<String> = changes.conflicts.iter().map(ToString::to_string).collect();
-        troubles.extend(changes.failed.iter().map(ToString::to_string));
         let cidrs: Vec<_> = self.records.usage().iter().map(|u| u.cidr).collect();
+        let mut wanted = plan.routes.clone();
+        // a packet for an address that no pod has is refused, where it would else leave by the
+        // default route and come back, or be answered by nobody
+        wanted.extend(cidrs.iter().copied().map(Route::unreachable));
+        let changes = self.link.sync_routes(&wanted).await?;
+        // what is in the way of the node's own CIDRs is named as an overlap below
+        let foreign = changes.conflicts.iter().filter(|c| !cidrs.contains(&c.destination));
+        let mut troubles: Vec<String> = foreign.map(ToString::to_string).collect();
+        troubles.extend(changes.failed.iter().map(ToString::to_string));
         troubles.extend(self.link.overlaps(&cidrs).await?);
         Ok(troubles)
     }
@@ -106,12 +118,5 @@ impl Agent {
         }
         conf::write(&self.config.cni_conf_dir, &conf::Conf::default())?;
         Ok(())
-    }
-
-    /// Pods' links that no record knows: not ours to remove, since a pod may live behind one.
-    pub(crate) async fn unknown_links(&self) -> Vec<String> {
-        let links = self.link.pod_links().await.unwrap_or_default();
-        let known = |name: &str| self.records.iter().any(|r| r.host_link == name);
-        links.into_iter().map(|l| l.name).filter(|n| is_host_link_name(n) && !known(n)).collect()
     }
 }

@@ -2,23 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use fairlead_cni::ipam::Records;
-use fairlead_cni::protocol::{Request, Response};
 use fairlead_datapath::contract::{CONFIG_EVENTS_NEW, Config as KernelConfig};
-use fairlead_datapath::{Balancer, Datapath, Timeouts, Translations};
+use fairlead_datapath::{Attacher, Balancer, Datapath, Timeouts, Translations};
 use fairlead_dns::core::Zone;
 use fairlead_link::Handle;
 use fairlead_model::{Event, Kind, Node, Object, ObjectName};
 use fairlead_observe::status::Status;
-use fairlead_services::State;
+use fairlead_services::{FrontendSpec, State};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use crate::config::Config;
+use crate::jobs::{Asked, Devices, Jobs, Outcome};
 use crate::names::NameTable;
 use crate::ways::Plan;
 use crate::{Error, Source};
@@ -34,7 +33,7 @@ const PERIOD: Duration = Duration::from_secs(30);
 
 /// What others ask of the agent.
 pub enum Message {
-    Cni { request: Request, netns: Option<OwnedFd>, reply: oneshot::Sender<Response> },
+    Cni(Asked),
     Status { reply: oneshot::Sender<Box<Status>> },
     Metrics { reply: oneshot::Sender<String> },
 }
@@ -44,6 +43,9 @@ pub struct Agent {
     pub(crate) config: Config,
     pub(crate) link: Handle,
     pub(crate) datapath: Datapath,
+    pub(crate) attacher: Attacher,
+    pub(crate) jobs: Jobs,
+    outcomes: mpsc::UnboundedReceiver<Outcome>,
     pub(crate) balancer: Balancer,
     pub(crate) translations: [Translations; 2],
     pub(crate) records: Records,
@@ -57,6 +59,8 @@ pub struct Agent {
     listed: BTreeMap<Kind, BTreeSet<ObjectName>>,
     pub(crate) synced: BTreeSet<Kind>,
     pub(crate) dns_addresses: Vec<IpAddr>,
+    /// Those that questions are answered at.
+    served: Vec<IpAddr>,
     pub(crate) plan: Plan,
     pub(crate) cgroup: String,
     pub(crate) kernel: String,
@@ -75,6 +79,7 @@ pub(crate) struct Made {
     pub config: Config,
     pub link: Handle,
     pub datapath: Datapath,
+    pub attacher: Attacher,
     pub balancer: Balancer,
     pub translations: [Translations; 2],
     pub records: Records,
@@ -89,10 +94,14 @@ pub(crate) struct Made {
 
 impl Agent {
     pub(crate) fn new(made: Made) -> Self {
+        let (jobs, outcomes) = Jobs::new();
         Agent {
             config: made.config,
             link: made.link,
             datapath: made.datapath,
+            attacher: made.attacher,
+            jobs,
+            outcomes,
             balancer: made.balancer,
             translations: made.translations,
             records: made.records,
@@ -105,6 +114,7 @@ impl Agent {
             listed: BTreeMap::new(),
             synced: BTreeSet::new(),
             dns_addresses: Vec::new(),
+            served: Vec::new(),
             plan: Plan::default(),
             cgroup: made.cgroup,
             kernel: made.kernel,
@@ -143,7 +153,8 @@ impl Agent {
                     watching = count > 0;
                     self.take(batch.drain(..)).await;
                 }
-                Some(message) = inbox.recv() => self.answer(message).await,
+                Some(message) = inbox.recv() => self.answer(message),
+                Some(outcome) = self.outcomes.recv() => self.conclude(outcome),
                 Some(()) = changes.recv() => {
                     look_at_links.get_or_insert_with(|| tokio::time::Instant::now() + SETTLE);
                 }
@@ -158,16 +169,11 @@ impl Agent {
         }
     }
 
-    async fn answer(&mut self, message: Message) {
-        // who no longer waits for an answer needs none
+    fn answer(&mut self, message: Message) {
         match message {
-            Message::Cni { request, netns, reply } => {
-                let response = self.cni(&request, netns).await;
-                let _ = reply.send(response);
-            }
-            Message::Status { reply } => {
-                let _ = reply.send(Box::new(self.status().await));
-            }
+            Message::Cni(asked) => self.cni(asked),
+            Message::Status { reply } => self.begin_status(reply),
+            // who no longer waits for an answer needs none
             Message::Metrics { reply } => {
                 let _ = reply.send(self.metrics());
             }
@@ -265,6 +271,7 @@ impl Agent {
         }
         let mut names = self.names.write().expect(crate::NOT_POISONED);
         names.set_nodes(self.nodes.values());
+        self.dirty.extend(names.services_at_nodes());
     }
 
     fn use_cidrs(&mut self, cidrs: &[ipnet::IpNet]) -> Result<(), Error> {
@@ -296,19 +303,40 @@ impl Agent {
             troubles.push(e.to_string());
         }
         self.trouble("services", troubles);
-        self.serve_names().await;
+        if self.served != self.dns_addresses || self.troubles.contains_key("dns") {
+            self.serve_names().await;
+        }
     }
 
-    fn apply_service(&mut self, service: &ObjectName) -> Result<(), fairlead_datapath::Error> {
+    fn apply_service(&mut self, service: &ObjectName) -> Result<(), String> {
         let mut frontends = self.services.frontends(service);
         if is_dns(service) {
             // questions are answered on this node, at the address itself
             frontends.retain(|f| f.port != 53);
         }
-        self.balancer.apply(service, &frontends, crate::clock::millis())?;
+        let refused = self.refuse_clashes(&mut frontends);
+        let applied = self.balancer.apply(service, &frontends, crate::clock::millis());
+        applied.map_err(|e| e.to_string())?;
         let mut names = self.names.write().expect(crate::NOT_POISONED);
         names.set_service(service, &frontends);
-        Ok(())
+        refused.map_or(Ok(()), Err)
+    }
+
+    /// No Service takes a node's own address away, and one with an address of pods is told.
+    fn refuse_clashes(&self, frontends: &mut Vec<FrontendSpec>) -> Option<String> {
+        let names = self.names.read().expect(crate::NOT_POISONED);
+        let at_node = frontends.iter().find_map(|f| {
+            let (addr, node) = (f.addr, names.node(&f.addr)?);
+            Some(format!("cluster IP {addr} is the address of {node} and is not served: the API server's --service-cluster-ip-range must not overlap the nodes' network"))
+        });
+        frontends.retain(|f| names.node(&f.addr).is_none());
+        at_node.or_else(|| {
+            let cidrs = self.records.usage();
+            let (addr, cidr) = frontends.iter().find_map(|f| {
+                Some((f.addr, cidrs.iter().find(|u| u.cidr.contains(&f.addr.ip()))?.cidr))
+            })?;
+            Some(format!("cluster IP {addr} is in pod CIDR {cidr}, where a pod can get it too: the API server's --service-cluster-ip-range must not overlap pod CIDRs"))
+        })
     }
 
     /// Listens on the DNS Service's addresses, which the node then has.
@@ -322,6 +350,7 @@ impl Agent {
         if let Err(e) = self.dns.set_addresses(&addresses) {
             troubles.push(e.to_string());
         }
+        self.served.clone_from(&self.dns_addresses);
         self.trouble("dns", troubles);
     }
 
@@ -358,6 +387,9 @@ impl Agent {
         if !self.dirty.is_empty() {
             self.apply_services().await;
         }
+        if self.applied {
+            self.serve_names().await;
+        }
         let now = crate::clock::seconds();
         for (translations, counted) in self.translations.iter_mut().zip(&mut self.translated) {
             match translations.collect(now, &Timeouts::default()) {
@@ -366,6 +398,11 @@ impl Agent {
             }
         }
         self.announce_ready().await;
+    }
+
+    /// For jobs.
+    pub(crate) fn devices(&self) -> Devices {
+        Devices { link: self.link.clone(), attacher: self.attacher.clone() }
     }
 
     pub(crate) fn kernel_config(&self) -> KernelConfig {

@@ -60,7 +60,8 @@ fn kind(name: Option<&str>) -> Result<Kind, String> {
         Some("Node") => Ok(Kind::Node),
         Some("Pod") => Ok(Kind::Pod),
         Some("Namespace") => Ok(Kind::Namespace),
-        other => Err(format!("unknown kind {other:?}")),
+        Some(other) => Err(format!("unknown kind '{other}'")),
+        None => Err("no kind".to_owned()),
     }
 }
 
@@ -69,9 +70,9 @@ fn object(value: Option<Value>) -> Result<Object, String> {
     let named = value.get("kind").and_then(Value::as_str).map(ToOwned::to_owned);
     match kind(named.as_deref())? {
         Kind::Service => Ok(Object::Service(Service::from(&typed::<core::Service>(value)?))),
-        Kind::EndpointSlice => {
-            Ok(Object::EndpointSlice(EndpointSlice::from(&typed::<discovery::EndpointSlice>(value)?)))
-        }
+        Kind::EndpointSlice => Ok(Object::EndpointSlice(EndpointSlice::from(&typed::<
+            discovery::EndpointSlice,
+        >(value)?))),
         Kind::Node => Ok(Object::Node(Node::from(&typed::<core::Node>(value)?))),
         Kind::Pod => Ok(Object::Pod(Pod::from(&typed::<core::Pod>(value)?))),
         Kind::Namespace => {

@@ -1,23 +1,27 @@
 //! From a configuration to a running agent.
 
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 
 use fairlead_cni::ipam::Records;
 use fairlead_cni::protocol::{Failure, Request, Response, code};
 use fairlead_cni::{server, spool};
-use fairlead_datapath::{Datapath, Parts, check_kernel, ensure_bpffs, find_cgroup};
+use fairlead_datapath::{Datapath, Parts, check_cgroup, check_kernel, ensure_bpffs, find_cgroup};
 use fairlead_dns::core::{Resolvers, Zone};
 use fairlead_dns::server::{Limits, Server};
 use fairlead_link::Handle;
 use fairlead_model::Event;
 use fairlead_observe::events::Events;
+use rustix::thread::CapabilitySet;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
 
 use crate::config::Config;
+use crate::jobs::Asked;
 use crate::names::NameTable;
 use crate::node::{Agent, Made, Message};
+use crate::undo::Undo;
 use crate::{Error, Source, flows, local, store, web};
 
 /// Flows that `fairlead observe` can look back on.
@@ -30,36 +34,96 @@ pub async fn run(
     source: Source,
     shutdown: watch::Receiver<bool>,
 ) -> Result<(), Error> {
+    let checked = check(&config)?;
+    let mut undo = Undo::before(&config);
+    // bound first: from here on plugins wait for us instead of finding nobody
+    let cni = std::fs::create_dir_all(&config.run_dir)
+        .map_err(|source| Error::RunDir { path: config.run_dir.clone(), source })
+        .and_then(|()| {
+            server::Server::bind(&config.cni_socket())
+                .map_err(|e| Error::in_run_dir(&config.run_dir, e))
+        })
+        .inspect_err(|_| undo.run_dir())?;
+    let begun = begin(&config, checked, source, &mut undo).await.inspect_err(|_| undo.all())?;
+    serve_cni(cni, config.clone(), begun.inbox);
+    begun.agent.run(events, begun.messages, begun.recent.followers(), shutdown).await
+}
+
+/// What a start needs to know before it changes anything.
+struct Checked {
+    kernel: String,
+    cgroup: PathBuf,
+    zone: Zone,
+}
+
+/// Everything that can be refused without touching the node.
+fn check(config: &Config) -> Result<Checked, Error> {
     if !rustix::process::geteuid().is_root() {
         return Err(Error::NotRoot);
     }
     let kernel = check_kernel()?;
-    std::fs::create_dir_all(&config.run_dir).map_err(Error::file(&config.run_dir))?;
-    // bound first: from here on plugins wait for us instead of finding nobody
-    let cni = server::Server::bind(&config.cni_socket())?;
-    ensure_bpffs(&config.bpffs)?;
+    check_rights()?;
     let cgroup = match &config.cgroup {
-        Some(path) => path.clone(),
+        Some(path) => check_cgroup(path).map(|()| path.clone())?,
         None => find_cgroup(&config.cgroup_root)?,
     };
-    let (datapath, parts) = Datapath::open(&config.bpffs, &config.maps)?;
-    for other in datapath.other_layouts() {
-        warn!("{other} was left by another version: connections that it translates are not taken over");
-    }
     let zone_config = fairlead_dns::core::Config {
         cluster_domain: config.cluster_domain.clone(),
         ..fairlead_dns::core::Config::default()
     };
-    let zone = Arc::new(RwLock::new(Zone::new(&zone_config)?));
-    let dns = Server::bind(&[], zone.clone(), resolvers(&config), Limits::default())?;
-    let records = Records::open(&config.records(), &store::read_cidrs(&config.cidrs()), store::boot_seed())?;
-    let names = Arc::new(RwLock::new(NameTable::default()));
-    let recent = Arc::new(Events::new(RECENT_FLOWS));
+    Ok(Checked { kernel, cgroup, zone: Zone::new(&zone_config)? })
+}
+
+/// CAP_SYS_ADMIN (namespaces, mounts) includes CAP_BPF and CAP_PERFMON (capabilities(7)).
+fn check_rights() -> Result<(), Error> {
+    let needed = [
+        (CapabilitySet::SYS_ADMIN, "CAP_SYS_ADMIN"),
+        (CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN"),
+        (CapabilitySet::NET_BIND_SERVICE, "CAP_NET_BIND_SERVICE"),
+    ];
+    // where nobody can say, the kernel will
+    let Ok(has) = rustix::thread::capabilities(None) else { return Ok(()) };
+    let missing = needed.iter().find(|(cap, _)| !has.effective.contains(*cap));
+    missing.map_or(Ok(()), |(_, name)| Err(Error::Rights(name)))
+}
+
+/// An agent that has taken over, and its inbox.
+struct Begun {
+    agent: Agent,
+    inbox: mpsc::Sender<Message>,
+    messages: mpsc::Receiver<Message>,
+    recent: Arc<Events>,
+}
+
+/// What is most likely refused comes first, what is hardest to take back last.
+async fn begin(
+    config: &Config,
+    checked: Checked,
+    source: Source,
+    undo: &mut Undo<'_>,
+) -> Result<Begun, Error> {
     let (inbox, messages) = mpsc::channel(64);
     let (ready, is_ready) = watch::channel(false);
+    let recent = Arc::new(Events::new(RECENT_FLOWS));
+    web::serve(config.metrics_address, inbox.clone(), is_ready).await?;
+    local::serve(&config.agent_socket(), inbox.clone(), recent.clone()).await?;
+    let zone = Arc::new(RwLock::new(checked.zone));
+    let dns = Server::bind(&[], zone.clone(), resolvers(config), Limits::default())?;
+    let records =
+        Records::open(&config.records(), &store::read_cidrs(&config.cidrs()), store::boot_seed())?;
+    let names = Arc::new(RwLock::new(NameTable::default()));
+    let link = Handle::new()?;
+    undo.mounted = ensure_bpffs(&config.bpffs)?;
+    let (datapath, parts) = Datapath::open(&config.bpffs, &config.maps)?;
+    for other in datapath.other_layouts() {
+        warn!(
+            "{other} was left by another version: connections that it translates are not taken over"
+        );
+    }
     let ring = Parts::events(parts.events).map_err(Error::file(datapath.map_dir()))?;
     let mut agent = Agent::new(Made {
-        link: Handle::new()?,
+        link,
+        attacher: datapath.attacher()?,
         datapath,
         balancer: parts.balancer,
         translations: parts.translations,
@@ -67,18 +131,15 @@ pub async fn run(
         zone,
         dns,
         names: names.clone(),
-        cgroup: cgroup.display().to_string(),
-        kernel,
+        cgroup: checked.cgroup.display().to_string(),
+        kernel: checked.kernel,
         source,
         ready,
         config: config.clone(),
     });
-    agent.takeover(&cgroup).await?;
+    agent.takeover(&checked.cgroup).await?;
     tokio::spawn(flows::read(ring, recent.clone(), names));
-    local::serve(&config.agent_socket(), inbox.clone(), recent.clone()).await?;
-    web::serve(config.metrics_address, inbox.clone(), is_ready).await?;
-    serve_cni(cni, config, inbox);
-    agent.run(events, messages, recent.followers(), shutdown).await
+    Ok(Begun { agent, inbox, messages, recent })
 }
 
 fn resolvers(config: &Config) -> Resolvers {
@@ -101,7 +162,12 @@ impl Agent {
         })?;
         self.recover_pods().await?;
         self.datapath.attach_sockets(cgroup)?;
-        info!(version = env!("CARGO_PKG_VERSION"), kernel = self.kernel, pods = self.records.len(), "datapath loaded");
+        info!(
+            version = env!("CARGO_PKG_VERSION"),
+            kernel = self.kernel,
+            pods = self.records.len(),
+            "datapath loaded"
+        );
         Ok(())
     }
 }
@@ -113,9 +179,10 @@ struct Plugin {
 
 impl server::Agent for Plugin {
     async fn handle(&self, request: Request, netns: Option<OwnedFd>) -> Response {
-        let ending = || Response::Error(Failure::new(code::TRY_AGAIN, "Fairlead's agent is ending"));
+        let ending =
+            || Response::Error(Failure::new(code::TRY_AGAIN, "Fairlead's agent is ending"));
         let (reply, response) = oneshot::channel();
-        if self.inbox.send(Message::Cni { request, netns, reply }).await.is_err() {
+        if self.inbox.send(Message::Cni(Asked { request, netns, reply })).await.is_err() {
             return ending();
         }
         response.await.unwrap_or_else(|_| ending())
@@ -127,7 +194,9 @@ fn serve_cni(cni: server::Server, config: Config, inbox: mpsc::Sender<Message>) 
     tokio::spawn(async move {
         let plugin = Arc::new(Plugin { inbox });
         match spool::drain(&config.spool(), &*plugin).await {
-            Ok(drained) if drained.done > 0 => info!(pods = drained.done, "detached pods that went meanwhile"),
+            Ok(drained) if drained.done > 0 => {
+                info!(pods = drained.done, "detached pods that went meanwhile")
+            }
             Ok(_) => {}
             Err(e) => warn!("{e}"),
         }

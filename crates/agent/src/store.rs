@@ -28,7 +28,9 @@ pub fn write_cidrs(path: &Path, cidrs: &[IpNet]) -> Result<(), Error> {
 pub fn boot_seed() -> u64 {
     let id = fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     // FNV-1a, 64 bits
-    id.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+    id.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    })
 }
 
 /// Removes a file that may not be there.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use fairlead_datapath::contract::{Node as NodeRow, NodeKey, Uplink as UplinkRow, Way};
-use fairlead_link::{Device, Route, is_host_link_name};
+use fairlead_link::{Device, Route, RouteKind, is_host_link_name};
 use fairlead_model::{Addr, Node};
 use ipnet::IpNet;
 
@@ -57,7 +57,10 @@ pub struct Uplink {
 pub struct Peer {
     pub name: String,
     pub address: Option<IpAddr>,
-    pub way: &'static str,
+    /// `direct`, `vxlan` or `routed`; both where the families differ.
+    pub way: String,
+    /// The tunnel's far end, where it is reached by one.
+    far: Option<IpAddr>,
     pub pod_cidrs: Vec<IpNet>,
     pub problem: Option<String>,
 }
@@ -72,7 +75,9 @@ pub struct Plan {
     /// Of pods.
     pub mtu: u32,
     pub mtu_reason: String,
-    /// The tunnel's MTU, where one is needed.
+    /// Whether a node is reached by the tunnel.
+    pub tunnelled: bool,
+    /// The tunnel's MTU, where there is to be one.
     pub tunnel_mtu: Option<u32>,
     pub problems: Vec<String>,
 }
@@ -81,6 +86,20 @@ impl Plan {
     /// The uplinks' rows by ifindex.
     pub fn uplink_rows(&self) -> BTreeMap<u32, UplinkRow> {
         self.uplinks.iter().map(|u| (u.ifindex, u.row)).collect()
+    }
+}
+
+impl Peer {
+    /// One of its CIDRs is reached so. The first one's address stands for the node.
+    fn note(&mut self, way: &str, address: IpAddr) {
+        if self.way.is_empty() {
+            (self.way, self.address) = (way.to_owned(), Some(address));
+        } else if !self.way.contains(way) {
+            self.way = format!("{}+{way}", self.way);
+        }
+        if way == "vxlan" {
+            self.far.get_or_insert(address);
+        }
     }
 }
 
@@ -101,7 +120,8 @@ pub fn plan(input: &Input<'_>) -> Plan {
         let mut peer = Peer {
             name: node.name.clone(),
             address: node.internal_ips.first().copied(),
-            way: "",
+            way: String::new(),
+            far: None,
             pod_cidrs: node.pod_cidrs.clone(),
             problem: None,
         };
@@ -112,8 +132,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
             }
             match way(input, node, *cidr) {
                 Ok((name, reach)) => {
-                    peer.way = name;
-                    peer.address = Some(reach.address);
+                    peer.note(name, reach.address);
                     outer_v6 |= name == "vxlan" && reach.address.is_ipv6();
                     add(input, &mut plan, *cidr, name, &reach);
                 }
@@ -153,7 +172,7 @@ fn way(input: &Input<'_>, node: &Node, cidr: IpNet) -> Result<(&'static str, Rea
 }
 
 fn on_link(input: &Input<'_>, ip: IpAddr) -> Option<u32> {
-    let networks = candidates(input).flat_map(|d| d.addresses.iter().map(move |net| (net, d)));
+    let networks = carriers(input).flat_map(|d| d.addresses.iter().map(move |net| (net, d)));
     networks
         .filter(|(net, _)| net.contains(&ip) && net.prefix_len() < net.max_prefix_len())
         .max_by_key(|(net, _)| net.prefix_len())
@@ -167,6 +186,7 @@ fn source(input: &Input<'_>, v4: bool) -> Option<IpAddr> {
 fn add(input: &Input<'_>, plan: &mut Plan, net: IpNet, way: &str, reach: &Reach) {
     let route = |device, via| Route {
         destination: net,
+        kind: RouteKind::Unicast,
         device,
         via,
         source: source(input, net.addr().is_ipv4()),
@@ -185,7 +205,7 @@ fn add(input: &Input<'_>, plan: &mut Plan, net: IpNet, way: &str, reach: &Reach)
             plan.routes.push(route(device, Some(reach.address)));
         }
         ("vxlan", _, tunnel) => {
-            plan.tunnel_mtu = Some(0);
+            plan.tunnelled = true;
             if let Some(device) = tunnel {
                 plan.rows.insert(NodeKey::new(net), row(Way::Vxlan, device));
                 plan.routes.push(route(device, None));
@@ -197,32 +217,61 @@ fn add(input: &Input<'_>, plan: &mut Plan, net: IpNet, way: &str, reach: &Reach)
     }
 }
 
-/// Other nodes' own addresses: in the cluster, so never masqueraded. Through the tunnel where their
-/// pods are, since the network between does not know pods' addresses.
+/// Other nodes' internal addresses: in the cluster, so never masqueraded. Through the tunnel where
+/// their pods are, since the network between does not know pods' addresses. Their external addresses
+/// are the outside's: who answers there need not be the node.
 fn add_addresses(input: &Input<'_>, plan: &mut Plan, node: &Node, peer: &Peer) {
-    for ip in node.internal_ips.iter().chain(&node.external_ips) {
-        let key = NodeKey::new(IpNet::from(*ip));
-        let on_link = on_link(input, *ip);
-        let (way, ifindex, hop) = match (peer.way, on_link, input.tunnel, peer.address) {
-            ("vxlan", _, Some(tunnel), Some(far)) => (Way::Vxlan, tunnel, far),
-            (_, Some(device), _, _) => (Way::Direct, device, *ip),
-            _ => (Way::Kernel, 0, *ip),
+    for ip in &node.internal_ips {
+        let on_link = on_link(input, *ip).filter(|_| input.routing != Routing::Vxlan);
+        let (way, ifindex, hop) = match (on_link, input.tunnel, peer.far) {
+            (Some(device), ..) => (Way::Direct, device, *ip),
+            (None, Some(tunnel), Some(far)) => (Way::Vxlan, tunnel, far),
+            _ if peer.way == "routed" => (Way::Kernel, 0, *ip),
+            // its pods are not reached, and it may not know ours
+            _ => continue,
         };
         let row = NodeRow { next_hop: Addr::from(hop).0, ifindex, way: way as u8, pad: [0; 3] };
-        plan.rows.insert(key, row);
+        plan.rows.insert(NodeKey::new(IpNet::from(*ip)), row);
     }
 }
 
-/// Devices that may carry traffic: not ours, not lo, not parts of another device.
+/// Devices that may carry traffic: not ours, not lo, not parts of another device; Ethernet, since that
+/// is what the datapath reads.
 fn candidates<'a>(input: &Input<'a>) -> impl Iterator<Item = &'a Device> {
     input.devices.iter().filter(|d| {
-        d.up && d.master.is_none() && d.name != "lo" && d.name != TUNNEL && !is_host_link_name(&d.name)
+        let ours = d.name == TUNNEL || is_host_link_name(&d.name);
+        d.up && d.master.is_none() && d.mac.is_some() && d.name != "lo" && !ours
     })
 }
 
-/// The node's devices: those that are named, or else those with a default route, with an address of
-/// the node, or with a network that another node is on.
+/// The node's ways to other nodes: devices that are named, or else those with a default route or an
+/// address of the node, and others that are no bridges (which containers of others are behind).
+fn carriers<'a>(input: &'a Input<'a>) -> impl Iterator<Item = &'a Device> {
+    candidates(input).filter(|d| {
+        if !input.named_devices.is_empty() {
+            return input.named_devices.contains(&d.name);
+        }
+        is_main(input, d) || d.kind.as_deref() != Some("bridge")
+    })
+}
+
+fn is_main(input: &Input<'_>, device: &Device) -> bool {
+    input.default_devices.contains(&device.ifindex)
+        || device.addresses.iter().any(|net| input.me.internal_ips.contains(&net.addr()))
+}
+
+/// The node's devices: those that are named, or else all that lead somewhere.
 fn uplinks(input: &Input<'_>) -> Vec<Uplink> {
+    let leads = |d: &&Device| {
+        let named = input.named_devices.contains(&d.name);
+        let somewhere = !d.addresses.is_empty() || is_main(input, d);
+        if input.named_devices.is_empty() { somewhere } else { named }
+    };
+    candidates(input).filter(leads).map(|d| uplink(input, d)).collect()
+}
+
+/// Devices that packets between nodes and to the default route leave by: they decide the MTU.
+fn mtu_devices<'a>(input: &'a Input<'a>) -> impl Iterator<Item = &'a Device> {
     let peers: BTreeSet<u32> = input
         .nodes
         .values()
@@ -230,15 +279,9 @@ fn uplinks(input: &Input<'_>) -> Vec<Uplink> {
         .flat_map(|n| &n.internal_ips)
         .filter_map(|ip| on_link(input, *ip))
         .collect();
-    let carries = |d: &&Device| {
-        if !input.named_devices.is_empty() {
-            return input.named_devices.contains(&d.name);
-        }
-        input.default_devices.contains(&d.ifindex)
-            || peers.contains(&d.ifindex)
-            || d.addresses.iter().any(|net| input.me.internal_ips.contains(&net.addr()))
-    };
-    candidates(input).filter(carries).map(|d| uplink(input, d)).collect()
+    carriers(input).filter(move |d| {
+        !input.named_devices.is_empty() || is_main(input, d) || peers.contains(&d.ifindex)
+    })
 }
 
 fn uplink(input: &Input<'_>, device: &Device) -> Uplink {
@@ -259,30 +302,27 @@ fn uplink(input: &Input<'_>, device: &Device) -> Uplink {
     }
 }
 
-/// One MTU for all pods: the least over the ways in use.
+/// One MTU for all pods: the least over the ways in use. The tunnel is there unless it is forbidden:
+/// the other node may choose it although we reach that node directly.
 fn mtu(input: &Input<'_>, plan: &mut Plan, outer_v6: bool) {
-    let smallest = plan.uplinks.iter().min_by_key(|u| u.mtu);
-    let (base, device) = smallest.map_or((1500, "no device"), |u| (u.mtu, u.name.as_str()));
-    if input.routing == Routing::Vxlan {
-        plan.tunnel_mtu = Some(0);
-    }
-    let (computed, reason) = if plan.tunnel_mtu.is_some() {
-        let overhead = if outer_v6 { OVERHEAD_V6 } else { OVERHEAD_V4 };
+    let smallest = mtu_devices(input).min_by_key(|d| d.mtu);
+    let (base, device) = smallest.map_or((1500, "no device"), |d| (d.mtu, d.name.as_str()));
+    let overhead = if outer_v6 { OVERHEAD_V6 } else { OVERHEAD_V4 };
+    let tunnelled = plan.tunnelled || input.routing == Routing::Vxlan;
+    plan.tunnel_mtu = (input.routing != Routing::Direct).then(|| base.saturating_sub(overhead));
+    let (computed, reason) = if tunnelled {
         (base.saturating_sub(overhead), format!("vxlan over {device} ({base})"))
     } else {
         (base, format!("{device} ({base})"))
     };
-    if plan.tunnel_mtu.is_some() {
-        plan.tunnel_mtu = Some(computed);
-    }
     (plan.mtu, plan.mtu_reason) = match input.mtu {
         0 => (computed.max(SMALLEST_MTU), reason),
         mtu => (mtu, "configured".to_owned()),
     };
     if plan.mtu > computed {
         plan.problems.push(format!(
-            "the pods' MTU {} is more than {computed}, which {} carries: large packets take the slow way or are lost",
-            plan.mtu, plan.uplinks.first().map_or("no device", |u| &u.name)
+            "the pods' MTU {} is more than {computed}, which {device} carries: large packets take the slow way or are lost",
+            plan.mtu
         ));
     }
 }

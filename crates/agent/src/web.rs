@@ -16,13 +16,19 @@ use crate::Error;
 use crate::node::Message;
 
 /// Serves until the process ends.
-pub async fn serve(address: SocketAddr, inbox: mpsc::Sender<Message>, ready: watch::Receiver<bool>) -> Result<(), Error> {
-    let listener = TcpListener::bind(address).await.map_err(|source| Error::Metrics { address, source })?;
+pub async fn serve(
+    address: SocketAddr,
+    inbox: mpsc::Sender<Message>,
+    ready: watch::Receiver<bool>,
+) -> Result<(), Error> {
+    let listener =
+        TcpListener::bind(address).await.map_err(|source| Error::Metrics { address, source })?;
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let (inbox, ready) = (inbox.clone(), ready.clone());
             tokio::spawn(async move {
-                let service = service_fn(move |request| answer(request, inbox.clone(), *ready.borrow()));
+                let service =
+                    service_fn(move |request| answer(request, inbox.clone(), *ready.borrow()));
                 let http = hyper::server::conn::http1::Builder::new();
                 if let Err(e) = http.serve_connection(TokioIo::new(stream), service).await {
                     debug!("a web client went: {e}");

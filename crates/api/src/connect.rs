@@ -141,7 +141,9 @@ fn of_service_account(
 }
 
 async fn of_kubeconfig(path: &Path, server: Option<&str>) -> Result<Config, String> {
-    let file = Kubeconfig::read_from(path).map_err(|e| e.to_string())?;
+    // a parser's error goes on with a picture of the file, which may hold a secret
+    let first_line = |e: String| e.lines().next().unwrap_or_default().to_owned();
+    let file = Kubeconfig::read_from(path).map_err(|e| first_line(e.to_string()))?;
     let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
         .await
         .map_err(|e| e.to_string())?;

@@ -82,7 +82,12 @@ pub fn explain(e: &kube::Error) -> String {
                 cause = inner.source();
             }
             // The client's own types of error come first in the text and say nothing to a person.
-            text.trim_start_matches("ServiceError: ").trim_start_matches("HyperError: ").to_owned()
+            let text = text.trim_start_matches("ServiceError: ").trim_start_matches("HyperError: ");
+            // rustls, where something answers in clear text
+            text.replace(
+                "received corrupt message of type InvalidContentType",
+                "what answers there speaks no TLS",
+            )
         }
     }
 }

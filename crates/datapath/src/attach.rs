@@ -1,12 +1,13 @@
 //! Programs on their hooks, by pinned links: a link that is there gets the new program in place, so
 //! that no packet and no socket call passes unseen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use aya::Ebpf;
 use aya::programs::Program;
@@ -37,6 +38,9 @@ impl Role {
         }
     }
 }
+
+/// A device's hooks, as the names of pins end.
+const SIDES: [&str; 2] = ["ingress", "egress"];
 
 const SOCKET_PROGRAMS: &[(&str, bpf_attach_type)] = &[
     ("fl_connect4", bpf_attach_type::BPF_CGROUP_INET4_CONNECT),
@@ -72,9 +76,9 @@ struct Wanted<'a> {
     name: &'a str,
 }
 
-fn attach(ebpf: &Ebpf, pin: &Path, wanted: &Wanted<'_>) -> Result<(), Error> {
-    let error = |source| Error::Attach { program: wanted.program, target: wanted.name.to_owned(), source };
-    let program = program_fd(ebpf, wanted.program)?;
+fn attach(program: BorrowedFd<'_>, pin: &Path, wanted: &Wanted<'_>) -> Result<(), Error> {
+    let error =
+        |source| Error::Attach { program: wanted.program, target: wanted.name.to_owned(), source };
     match sys::open_pin(pin) {
         Ok(link) => {
             let there = sys::link_attached(link.as_fd()).map_err(error)?;
@@ -87,33 +91,69 @@ fn attach(ebpf: &Ebpf, pin: &Path, wanted: &Wanted<'_>) -> Result<(), Error> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         Err(e) => return Err(error(e)),
     }
-    let link = sys::link_create(program, wanted.target, wanted.attach_type as u32).map_err(error)?;
+    let link =
+        sys::link_create(program, wanted.target, wanted.attach_type as u32).map_err(error)?;
     sys::pin(link.as_fd(), pin).map_err(error)
 }
 
-/// Attaches both programs of a device.
-pub fn attach_device(
-    ebpf: &Ebpf,
-    pins: &Pins,
-    name: &str,
-    ifindex: u32,
-    role: Role,
-) -> Result<(), Error> {
-    let (ingress, egress) = role.programs();
-    for (program, attach_type, side) in [
-        (egress, bpf_attach_type::BPF_TCX_EGRESS, "egress"),
-        (ingress, bpf_attach_type::BPF_TCX_INGRESS, "ingress"),
-    ] {
-        let wanted = Wanted {
-            program,
-            target: Target::Device(ifindex),
-            attached: Attached::Device(ifindex),
-            attach_type,
-            name,
-        };
-        attach(ebpf, &pins.links().join(format!("{name}-{side}")), &wanted)?;
+/// Puts programs on devices, from any thread; a clone is another handle to the same programs.
+///
+/// Its calls block. A program's first attachment waits until all CPUs have left the hook as it was
+/// (a grace period of RCU, some ten milliseconds; tcx_entry_sync in kernel/bpf/tcx.c) with the lock
+/// of all network devices held, for which every other call here waits in turn.
+#[derive(Clone, Debug)]
+pub struct Attacher {
+    programs: Arc<BTreeMap<&'static str, OwnedFd>>,
+    pins: Pins,
+}
+
+impl Attacher {
+    /// With descriptors of its own.
+    pub(crate) fn new(ebpf: &Ebpf, pins: &Pins) -> Result<Self, Error> {
+        let mut programs = BTreeMap::new();
+        for role in [Role::Pod, Role::Uplink, Role::Overlay] {
+            let (ingress, egress) = role.programs();
+            for name in [ingress, egress] {
+                let fd = program_fd(ebpf, name)?.try_clone_to_owned();
+                programs.insert(name, fd.map_err(|e| Error::Load(format!("{name}: {e}")))?);
+            }
+        }
+        Ok(Attacher { programs: Arc::new(programs), pins: pins.clone() })
     }
-    Ok(())
+
+    /// Attaches a device's programs, in place of those that are there. When it returns, they see
+    /// every packet.
+    pub fn attach_device(&self, name: &str, ifindex: u32, role: Role) -> Result<(), Error> {
+        let (ingress, egress) = role.programs();
+        for (program, attach_type, side) in [
+            (egress, bpf_attach_type::BPF_TCX_EGRESS, "egress"),
+            (ingress, bpf_attach_type::BPF_TCX_INGRESS, "ingress"),
+        ] {
+            let wanted = Wanted {
+                program,
+                target: Target::Device(ifindex),
+                attached: Attached::Device(ifindex),
+                attach_type,
+                name,
+            };
+            let fd = self.programs[program].as_fd();
+            attach(fd, &self.pins.links().join(format!("{name}-{side}")), &wanted)?;
+        }
+        Ok(())
+    }
+
+    /// Detaches a device's programs; quick where the device is gone. Not there is fine.
+    pub fn detach_device(&self, name: &str) -> Result<(), Error> {
+        for side in SIDES {
+            remove_pin(&self.pins.links().join(format!("{name}-{side}")))?;
+        }
+        Ok(())
+    }
+
+    /// Whether both programs of a device are attached.
+    pub fn is_attached(&self, name: &str) -> bool {
+        SIDES.iter().all(|side| lives(&self.pins.links().join(format!("{name}-{side}"))))
+    }
 }
 
 /// Attaches the socket programs to a cgroup v2 directory.
@@ -130,15 +170,7 @@ pub fn attach_sockets(ebpf: &Ebpf, pins: &Pins, cgroup: &Path) -> Result<(), Err
             attach_type: *attach_type,
             name: &name,
         };
-        attach(ebpf, &pins.links().join(program), &wanted)?;
-    }
-    Ok(())
-}
-
-/// Detaches a device's programs. Not there is fine.
-pub fn detach_device(pins: &Pins, name: &str) -> Result<(), Error> {
-    for side in ["ingress", "egress"] {
-        remove_pin(&pins.links().join(format!("{name}-{side}")))?;
+        attach(program_fd(ebpf, program)?, &pins.links().join(program), &wanted)?;
     }
     Ok(())
 }
@@ -146,11 +178,6 @@ pub fn detach_device(pins: &Pins, name: &str) -> Result<(), Error> {
 fn lives(pin: &Path) -> bool {
     let attached = sys::open_pin(pin).and_then(|link| sys::link_attached(link.as_fd()));
     matches!(attached, Ok(Attached::Device(1..) | Attached::Cgroup(1..)))
-}
-
-/// Whether both programs of a device are attached.
-pub fn is_attached(pins: &Pins, name: &str) -> bool {
-    ["ingress", "egress"].iter().all(|side| lives(&pins.links().join(format!("{name}-{side}"))))
 }
 
 /// How many socket programs are attached.

@@ -4,11 +4,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::mount::MountFlags;
+use rustix::mount::{MountFlags, UnmountFlags};
 
 use crate::Error;
 
 const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
+const CGROUP2_MAGIC: i64 = 0x6367_7270;
 const MINIMUM: (u32, u32) = (6, 6);
 
 /// The running kernel's release, or an error when it is too old.
@@ -25,27 +26,55 @@ fn parse_release(release: &str) -> Option<(u32, u32)> {
     Some((numbers.next()??, numbers.next()??))
 }
 
-/// Sees to it that `path` is a bpffs, mounting one where there is none.
-pub fn ensure_bpffs(path: &Path) -> Result<(), Error> {
+/// Sees to it that `path` is a bpffs, mounting one where there is none. Answers whether it mounted.
+pub fn ensure_bpffs(path: &Path) -> Result<bool, Error> {
     let error = |source| Error::Bpffs { path: path.to_owned(), source };
+    let made = !path.exists();
     fs::create_dir_all(path).map_err(error)?;
-    if is_bpffs(path).map_err(error)? {
-        return Ok(());
+    if is_a(path, BPF_FS_MAGIC).map_err(error)? {
+        return Ok(false);
     }
-    rustix::mount::mount("bpf", path, "bpf", MountFlags::empty(), c"mode=700")
-        .map_err(|e| error(e.into()))
+    let mounted = rustix::mount::mount("bpf", path, "bpf", MountFlags::empty(), c"mode=700");
+    if mounted.is_err() && made {
+        let _ = fs::remove_dir(path);
+    }
+    mounted.map(|()| true).map_err(|e| error(e.into()))
 }
 
-fn is_bpffs(path: &Path) -> io::Result<bool> {
+/// Takes back the mount of [`ensure_bpffs`], with what is pinned in it.
+pub fn unmount_bpffs(path: &Path) -> Result<(), Error> {
+    let error = |e: rustix::io::Errno| Error::Bpffs { path: path.to_owned(), source: e.into() };
+    rustix::mount::unmount(path, UnmountFlags::DETACH).map_err(error)
+}
+
+/// Whether `path` is in a file system of this kind (statfs(2)).
+fn is_a(path: &Path, magic: i64) -> io::Result<bool> {
     // the magic number is wider than the field on some architectures
-    Ok((rustix::fs::statfs(path)?.f_type as i64 & 0xffff_ffff) == BPF_FS_MAGIC)
+    Ok((rustix::fs::statfs(path)?.f_type as i64 & 0xffff_ffff) == magic)
+}
+
+/// Refuses what is not a directory of cgroup v2.
+pub fn check_cgroup(path: &Path) -> Result<(), Error> {
+    let error = |source| Error::Cgroup { path: path.to_owned(), source };
+    if !is_a(path, CGROUP2_MAGIC).map_err(error)? {
+        return Err(error(io::Error::other("it is of another file system than cgroup2")));
+    }
+    if !path.is_dir() {
+        return Err(error(io::ErrorKind::NotADirectory.into()));
+    }
+    Ok(())
 }
 
 /// The cgroup v2 directory under `root` (where the node's /sys/fs/cgroup is seen), from mountinfo.
 pub fn find_cgroup(root: &Path) -> Result<PathBuf, Error> {
     let path = Path::new("/proc/self/mountinfo");
     let text = fs::read_to_string(path).map_err(Error::file(path))?;
-    cgroup_mount(&text, root).ok_or(Error::NoCgroup)
+    let found = cgroup_mount(&text, root).ok_or(Error::NoCgroup)?;
+    // a mount that another hides is in the table all the same
+    if !is_a(&found, CGROUP2_MAGIC).unwrap_or(false) {
+        return Err(Error::NoCgroup);
+    }
+    Ok(found)
 }
 
 /// proc_pid_mountinfo(5): fields before " - " are ours, the file system's type follows it. The mount
@@ -59,9 +88,11 @@ fn cgroup_mount(mountinfo: &str, root: &Path) -> Option<PathBuf> {
         })
         .map(PathBuf::from)
         .filter(|mount| mount.starts_with(root))
-        .reduce(|best, next| {
-            if next.components().count() <= best.components().count() { next } else { best }
-        })
+        .reduce(
+            |best, next| {
+                if next.components().count() <= best.components().count() { next } else { best }
+            },
+        )
 }
 
 #[cfg(test)]

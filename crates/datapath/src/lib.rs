@@ -29,11 +29,11 @@ use aya::maps::lpm_trie::LpmTrie;
 use aya::maps::{Array, HashMap, Map, MapData, MapInfo, PerCpuArray, RingBuf};
 use fairlead_model::Addr;
 
-pub use attach::{Role, SOCKET_PROGRAM_COUNT};
+pub use attach::{Attacher, Role, SOCKET_PROGRAM_COUNT};
 pub use balancer::Balancer;
 pub use error::Error;
 pub use events::Events;
-pub use host::{check_kernel, ensure_bpffs, find_cgroup};
+pub use host::{check_cgroup, check_kernel, ensure_bpffs, find_cgroup, unmount_bpffs};
 pub use load::{LAYOUT, OBJECT, Sizes};
 pub use nat::{Timeouts, Translations};
 pub use table::{Changes, Hash, Nodes};
@@ -78,11 +78,18 @@ fn take<T: TryFrom<Map>>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, Error
 where
     T::Error: std::fmt::Display,
 {
-    let map = ebpf.take_map(name).ok_or_else(|| Error::Load(format!("map {name} is not in the object")))?;
+    let map = ebpf
+        .take_map(name)
+        .ok_or_else(|| Error::Load(format!("map {name} is not in the object")))?;
     T::try_from(map).map_err(|e| Error::map(name, "open", e))
 }
 
-fn translations(ebpf: &mut Ebpf, pins: &Pins, name: &'static str, established: bool) -> Result<Translations, Error> {
+fn translations(
+    ebpf: &mut Ebpf,
+    pins: &Pins,
+    name: &'static str,
+    established: bool,
+) -> Result<Translations, Error> {
     let path = pins.maps().join(name);
     let fd = sys::open_pin(&path).map_err(Error::file(&path))?;
     let map: HashMap<MapData, _, _> = take(ebpf, name)?;
@@ -141,24 +148,14 @@ impl Datapath {
         attach::attach_sockets(&self.ebpf, &self.pins, cgroup)
     }
 
-    /// Attaches a device's programs, in place of those that are there.
-    pub fn attach_device(&self, name: &str, ifindex: u32, role: Role) -> Result<(), Error> {
-        attach::attach_device(&self.ebpf, &self.pins, name, ifindex, role)
-    }
-
-    /// Detaches a device's programs. Not there is fine.
-    pub fn detach_device(&self, name: &str) -> Result<(), Error> {
-        attach::detach_device(&self.pins, name)
+    /// What attaches programs to devices.
+    pub fn attacher(&self) -> Result<Attacher, Error> {
+        Attacher::new(&self.ebpf, &self.pins)
     }
 
     /// Detaches the programs of all devices but these.
     pub fn prune_devices(&self, keep: &BTreeSet<String>) -> Result<Vec<String>, Error> {
         attach::prune_devices(&self.pins, keep)
-    }
-
-    /// Whether both programs of a device are attached.
-    pub fn is_attached(&self, name: &str) -> bool {
-        attach::is_attached(&self.pins, name)
     }
 
     /// How many socket programs are attached.
@@ -173,7 +170,9 @@ impl Datapath {
 
     /// Replaces it.
     pub fn set_config(&mut self, config: Config) -> Result<(), Error> {
-        self.config.set(0, config, 0).map_err(|e| Error::map("fl_config", "write", table::describe(&e)))
+        self.config
+            .set(0, config, 0)
+            .map_err(|e| Error::map("fl_config", "write", table::describe(&e)))
     }
 
     /// The verdict on the last packet, while `CONFIG_RECORD` is set.
@@ -197,7 +196,10 @@ impl Datapath {
     }
 
     /// Makes the pods' addresses exactly these.
-    pub fn sync_endpoints(&mut self, wanted: &BTreeMap<[u8; 16], Endpoint>) -> Result<Changes, Error> {
+    pub fn sync_endpoints(
+        &mut self,
+        wanted: &BTreeMap<[u8; 16], Endpoint>,
+    ) -> Result<Changes, Error> {
         let unmarked = |e: &Endpoint| Endpoint { translated: 0, ..*e };
         table::sync(&mut self.endpoints, wanted, |a, b| unmarked(a) == unmarked(b))
     }
@@ -215,7 +217,8 @@ impl Datapath {
     /// Drops that happened, by hook and reason.
     pub fn drops(&self) -> Vec<Count> {
         let reasons = contract::DROP_REASONS;
-        let place = |i: usize| (contract::HOOKS.get(i / reasons.len()), reasons.get(i % reasons.len()));
+        let place =
+            |i: usize| (contract::HOOKS.get(i / reasons.len()), reasons.get(i % reasons.len()));
         self.drops
             .iter()
             .enumerate()
@@ -242,6 +245,11 @@ impl Datapath {
     /// Programs, for tests.
     pub fn ebpf(&mut self) -> &mut Ebpf {
         &mut self.ebpf
+    }
+
+    /// Whether something of Fairlead is pinned under `bpffs`.
+    pub fn is_pinned(bpffs: &Path) -> bool {
+        Pins::new(bpffs).root().exists()
     }
 
     /// Removes every link and map of Fairlead under `bpffs`.

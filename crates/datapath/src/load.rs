@@ -1,10 +1,10 @@
 //! The object into the kernel: maps from their pins where they fit, programs ready to attach.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use aya::maps::MapInfo;
+use aya::maps::{MapError, MapInfo};
 use aya::programs::{CgroupSockAddr, SchedClassifier};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use tracing::warn;
@@ -63,20 +63,30 @@ impl Pins {
 
 /// Loads all programs over the pinned maps, making those that are missing.
 pub fn load(pins: &Pins, sizes: &Sizes) -> Result<Ebpf, Error> {
+    let names = check_pins(pins, sizes)?;
+    let fresh = [pins.root.clone(), pins.maps(), pins.links()].into_iter().find(|d| !d.exists());
+    let loaded = load_over(pins, sizes, &names);
+    if let (Err(_), Some(dir)) = (&loaded, fresh) {
+        // the parent says it all: nothing was there, or nothing of this layout
+        let _ = fs::remove_dir_all(dir);
+    }
+    loaded
+}
+
+fn load_over(pins: &Pins, sizes: &Sizes, names: &[String]) -> Result<Ebpf, Error> {
     for dir in [pins.maps(), pins.links()] {
         fs::create_dir_all(&dir).map_err(Error::file(&dir))?;
     }
-    let names = check_pins(pins, sizes)?;
     let mut loader = EbpfLoader::new();
     // the datapath needs no type information of the kernel
     loader.btf(None);
-    for name in &names {
+    for name in names {
         loader.map_pin_path(name, pins.maps().join(name));
         if let Some(size) = sizes.get(name) {
             loader.map_max_entries(name, *size);
         }
     }
-    let mut ebpf = loader.load(OBJECT).map_err(load_error)?;
+    let mut ebpf = loader.load(OBJECT).map_err(not_loaded)?;
     for (_, program) in ebpf.programs_mut() {
         let loaded = match program {
             aya::programs::Program::SchedClassifier(p) => SchedClassifier::load(p),
@@ -86,6 +96,22 @@ pub fn load(pins: &Pins, sizes: &Sizes) -> Result<Ebpf, Error> {
         loaded.map_err(|e| load_error(e.into()))?;
     }
     Ok(ebpf)
+}
+
+fn not_loaded(e: EbpfError) -> Error {
+    match e {
+        EbpfError::MapError(MapError::CreateError { name, io_error })
+            if io_error.kind() != std::io::ErrorKind::PermissionDenied =>
+        {
+            // bpf(2): E2BIG is a table that no kernel can hold
+            let source = match io_error.raw_os_error() {
+                Some(libc::E2BIG) => std::io::Error::other("it is too large"),
+                _ => io_error,
+            };
+            Error::MapCreate { name, source }
+        }
+        e => load_error(e),
+    }
 }
 
 fn load_error(e: EbpfError) -> Error {
@@ -106,6 +132,7 @@ fn load_error(e: EbpfError) -> Error {
 /// Names of the maps to pin. aya takes a pinned map as it is: its shape is compared here first.
 fn check_pins(pins: &Pins, sizes: &Sizes) -> Result<Vec<String>, Error> {
     let object = aya_obj::Object::parse(OBJECT).map_err(|e| Error::Load(e.to_string()))?;
+    check_sizes(&object, sizes)?;
     let mut names = Vec::new();
     for (name, map) in &object.maps {
         if NOT_PINNED.iter().any(|other| name.starts_with(other)) {
@@ -117,7 +144,12 @@ fn check_pins(pins: &Pins, sizes: &Sizes) -> Result<Vec<String>, Error> {
             continue;
         }
         let info = MapInfo::from_pin(&path).map_err(|e| Error::Load(e.to_string()))?;
-        let found = (info.map_type().map(|t| t as u32).unwrap_or(0), info.key_size(), info.value_size(), info.map_flags());
+        let found = (
+            info.map_type().map(|t| t as u32).unwrap_or(0),
+            info.key_size(),
+            info.value_size(),
+            info.map_flags(),
+        );
         let wanted = (map.map_type(), map.key_size(), map.value_size(), map.map_flags());
         if found != wanted {
             let text = |(t, k, v, f)| format!("type {t}, key {k}, value {v} bytes, flags {f:#x}");
@@ -130,4 +162,21 @@ fn check_pins(pins: &Pins, sizes: &Sizes) -> Result<Vec<String>, Error> {
         }
     }
     Ok(names)
+}
+
+/// A size that is meant for no map would pass for one that counts.
+fn check_sizes(object: &aya_obj::Object, sizes: &Sizes) -> Result<(), Error> {
+    for (name, size) in sizes {
+        let Some(map) = object.maps.get(name) else {
+            let known = object.maps.keys().filter(|n| !n.starts_with('.')).map(String::as_str);
+            let known: Vec<_> = known.collect::<BTreeSet<_>>().into_iter().collect();
+            let why = format!("there is no such map; there are {}", known.join(", "));
+            return Err(Error::Size { name: name.clone(), why });
+        };
+        if *size == 0 {
+            let why = format!("no map has 0 entries; leave it out for {}", map.max_entries());
+            return Err(Error::Size { name: name.clone(), why });
+        }
+    }
+    Ok(())
 }

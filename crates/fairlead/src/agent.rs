@@ -18,7 +18,7 @@ pub struct Arguments {
     #[command(flatten)]
     config: ConfigArgument,
     /// This node's name in the API [environment: NODE_NAME]
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     node_name: Option<String>,
     /// A kubeconfig in place of the pod's service account
     #[arg(long, value_name = "FILE")]
@@ -35,7 +35,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let file = config::read(arguments.config.config.as_deref())?;
     log::start(&file.log)?;
     let name = arguments.node_name.clone().or_else(|| std::env::var("NODE_NAME").ok());
-    let name = name.ok_or_else(|| {
+    let name = name.filter(|name| !name.is_empty()).ok_or_else(|| {
         anyhow::anyhow!("the node's name is unknown: give --node-name, or NODE_NAME from spec.nodeName as deploy/fairlead.yaml does")
     })?;
     let shutdown = shutdown()?;

@@ -8,6 +8,8 @@ use anyhow::Context;
 use fairlead_agent::config::{Masquerade, PortRange, Routing};
 use serde::Deserialize;
 
+use crate::log::LEVELS;
+
 /// The file. Unknown keys are errors: a typing mistake must not pass for a default.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
@@ -68,17 +70,71 @@ pub fn read(asked: Option<&Path>) -> anyhow::Result<File> {
         Err(e) if asked.is_none() && e.kind() == std::io::ErrorKind::NotFound => {
             return Ok(File::default());
         }
-        text => text.with_context(|| path.display().to_string())?,
+        text => text.with_context(|| {
+            format!("the configuration {} cannot be read, check --config", path.display())
+        })?,
     };
-    parse(&text).with_context(|| path.display().to_string())
+    parse(&text).with_context(|| format!("configuration {}", path.display()))
 }
 
 fn parse(text: &str) -> anyhow::Result<File> {
     // a file of comments only is a null
-    Ok(serde_yaml_ng::from_str::<Option<File>>(text)?.unwrap_or_default())
+    let file =
+        serde_yaml_ng::from_str::<Option<File>>(text).map_err(|e| anyhow::anyhow!(plain(&e)))?;
+    let file = file.unwrap_or_default();
+    file.check()?;
+    Ok(file)
+}
+
+/// What the parser says, without its names for Rust's types.
+fn plain(e: &serde_yaml_ng::Error) -> String {
+    let words = [
+        ("expected u32", "expected a number from 0 to 4294967295"),
+        ("expected u16", "expected a number from 0 to 65535"),
+        ("expected a sequence", "expected a list"),
+        ("expected a map", "expected keys and values"),
+        ("expected struct File", "expected keys and values such as `routing: auto`"),
+        ("expected struct Masquerade", "expected the keys `ipv4` and `ipv6`"),
+        ("invalid socket address syntax", "not an address and a port such as 127.0.0.1:9965"),
+    ];
+    words.iter().fold(e.to_string(), |text, (from, to)| text.replace(from, to))
 }
 
 impl File {
+    /// Values that have the right type and no meaning.
+    fn check(&self) -> anyhow::Result<()> {
+        if self.mtu != 0 && !(1280..=65535).contains(&self.mtu) {
+            anyhow::bail!(
+                "mtu: {} is none that pods can have: 0 computes it, or 1280 to 65535",
+                self.mtu
+            );
+        }
+        if !LEVELS.contains(&self.log.as_str()) {
+            anyhow::bail!("log: '{}' is none of {}", self.log, LEVELS.join(", "));
+        }
+        if self.vxlan_port == 0 {
+            anyhow::bail!("vxlanPort: 0 is no port: leave it out for 8472");
+        }
+        let paths = [
+            ("runDir", Some(&self.run_dir)),
+            ("bpffs", Some(&self.bpffs)),
+            ("cgroup", self.cgroup.as_ref()),
+            ("cniBinDir", Some(&self.cni_bin_dir)),
+            ("cniConfDir", Some(&self.cni_conf_dir)),
+            ("cniPlugin", self.cni_plugin.as_ref()),
+            ("resolvConf", Some(&self.resolv_conf)),
+        ];
+        for (key, path) in paths {
+            if let Some(path) = path.filter(|path| !path.is_absolute()) {
+                anyhow::bail!(
+                    "{key}: '{}' is no path from the root, with a / first",
+                    path.display()
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// The agent's part, as seen from its container.
     pub fn agent(&self, node_name: &str, host_root: &Path) -> fairlead_agent::Config {
         // hostPaths of the node are mounted below the root that we are told of

@@ -23,7 +23,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR", default_value = "/")]
     host_root: PathBuf,
     /// This replica's name in the election [environment: POD_NAME]
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     identity: Option<String>,
     /// Namespace of the Lease
     #[arg(long, default_value = "kube-system")]
@@ -34,7 +34,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let file = config::read(arguments.config.config.as_deref())?;
     log::start(&file.log)?;
     let identity = arguments.identity.or_else(|| std::env::var("POD_NAME").ok());
-    let identity = identity.ok_or_else(|| {
+    let identity = identity.filter(|name| !name.is_empty()).ok_or_else(|| {
         anyhow::anyhow!(
             "the replica's name is unknown: give --identity, or POD_NAME from metadata.name"
         )

@@ -17,7 +17,7 @@ use clap::{Args, Parser, Subcommand};
 
 const CONFIG: &str = "/etc/fairlead/config.yaml";
 
-/// Kubernetes networking: pods, Services and names by one program and one eBPF datapath.
+/// Kubernetes networking: pods, Services and names by one program and one eBPF datapath
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
 struct Cli {
@@ -81,6 +81,15 @@ fn main() -> ExitCode {
 }
 
 fn fail(e: &anyhow::Error) -> ExitCode {
-    eprintln!("fairlead: {e:#}");
+    eprintln!("fairlead: {}", sentence(e));
     ExitCode::FAILURE
+}
+
+/// The error and its causes as one sentence: libraries' errors often say their cause themselves.
+fn sentence(e: &anyhow::Error) -> String {
+    e.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+        "" => cause,
+        _ if said.contains(&cause) => said,
+        _ => format!("{said}: {cause}"),
+    })
 }

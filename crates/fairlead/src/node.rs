@@ -13,7 +13,6 @@ const NOBODY: u8 = 3;
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Output {
-    /// One screen
     Text,
     Json,
 }
@@ -24,7 +23,7 @@ pub struct StatusArguments {
     #[arg(long, value_name = "DIR", default_value = "/run/fairlead")]
     run_dir: PathBuf,
     /// How to print
-    #[arg(short, long, default_value = "text")]
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Output,
 }
 
@@ -65,6 +64,9 @@ pub struct CleanupArguments {
 }
 
 pub async fn cleanup(arguments: CleanupArguments) -> anyhow::Result<ExitCode> {
+    if !rustix::process::geteuid().is_root() {
+        anyhow::bail!("cleanup needs root: run it as root on the node");
+    }
     let file = config::read(arguments.config.config.as_deref())?;
     let config = file.agent("", &arguments.host_root);
     if tokio::net::UnixStream::connect(config.agent_socket()).await.is_ok() {

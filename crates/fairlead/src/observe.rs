@@ -22,19 +22,19 @@ pub struct Arguments {
     /// A line of JSON each
     #[arg(long)]
     json: bool,
-    /// Drops only
+    /// Only drops
     #[arg(long)]
     drops: bool,
-    /// Flows from or to this pod of the node
+    /// Only flows from or to this pod of the node
     #[arg(long, value_name = "NAMESPACE/NAME")]
     pod: Vec<String>,
-    /// Flows from or to pods or Services of this namespace
+    /// Only flows from or to pods or Services of this namespace
     #[arg(short, long)]
     namespace: Vec<String>,
-    /// Flows from or to this address
+    /// Only flows from or to this address
     #[arg(long)]
     ip: Vec<IpAddr>,
-    /// Flows from or to this port
+    /// Only flows from or to this port
     #[arg(long)]
     port: Vec<u16>,
     /// Only this protocol: TCP, UDP, SCTP, ICMP, ICMPv6 or a number

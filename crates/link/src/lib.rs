@@ -10,6 +10,7 @@
 
 mod attach;
 mod compare;
+mod detach;
 mod device;
 mod error;
 mod ethtool;
@@ -37,7 +38,7 @@ pub use pod::{
     is_host_link_name,
 };
 pub use query::NextHop;
-pub use routes::{Changes, Conflict, Route};
+pub use routes::{Changes, Conflict, Route, RouteKind};
 pub use vxlan::{TUNNEL_MAC, VxlanSpec};
 
 /// The routing protocol number (`rtm_protocol`) of every route that Fairlead makes on a node, and

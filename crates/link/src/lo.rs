@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage as Message;
-use netlink_packet_route::address::{AddressAttribute, AddressProtocol, AddressScope};
+use netlink_packet_route::address::{AddressAttribute, CacheInfo, AddressProtocol, AddressScope};
 
 use crate::message::{address, get_link, host_net};
 use crate::view::addresses;
@@ -57,6 +57,13 @@ fn sync(socket: &mut Socket, wanted: &BTreeSet<IpNet>) -> Result<Changes> {
 fn addition(lo: u32, net: IpNet) -> Request {
     let mut message = address(lo, net.addr(), AddressScope::Host);
     message.attributes.push(AddressAttribute::Protocol(AddressProtocol::Other(PROTOCOL)));
+    if net.addr().is_ipv6() {
+        // deprecated, for ever: the node must not send from it (RFC 6724, 5, rule 3), which it else
+        // would to addresses that resemble this one more than its own
+        let mut lifetimes = CacheInfo::default();
+        (lifetimes.ifa_preferred, lifetimes.ifa_valid) = (0, u32::MAX);
+        message.attributes.push(AddressAttribute::CacheInfo(lifetimes));
+    }
     let flags = NLM_F_CREATE | NLM_F_EXCL;
     Request::new(format!("add address {net} to lo"), flags, Message::NewAddress(message))
 }

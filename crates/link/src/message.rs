@@ -113,6 +113,13 @@ pub(crate) fn permanent_neighbour(device: u32, address: IpAddr, mac: Mac) -> Req
 
 /// A unicast route of the main table.
 pub(crate) fn route(destination: IpNet, device: u32, protocol: RouteProtocol) -> RouteMessage {
+    let mut message = route_to(destination, protocol);
+    message.attributes.push(RouteAttribute::Oif(device));
+    message
+}
+
+/// The part of it that says what it is for.
+pub(crate) fn route_to(destination: IpNet, protocol: RouteProtocol) -> RouteMessage {
     let mut message = RouteMessage::default();
     message.header.address_family = family(destination.addr());
     message.header.destination_prefix_length = destination.prefix_len();
@@ -124,7 +131,6 @@ pub(crate) fn route(destination: IpNet, device: u32, protocol: RouteProtocol) ->
         let network = destination.network();
         message.attributes.push(RouteAttribute::Destination(network.into()));
     }
-    message.attributes.push(RouteAttribute::Oif(device));
     message
 }
 

@@ -104,14 +104,6 @@ impl Handle {
         self.run(move || attach::check(host.as_fd(), pod.as_fd(), &spec)).await
     }
 
-    /// Removes a pod's link; its routes and neighbours go with it. Gone already is done.
-    ///
-    /// # Errors
-    /// When the link is there and cannot be removed.
-    pub async fn detach_pod(&self, host_name: &str) -> Result<()> {
-        self.remove_link(host_name).await
-    }
-
     /// Removes any link by its name. Gone already is done.
     ///
     /// # Errors

@@ -73,7 +73,7 @@ impl Handle {
 fn next_hop(address: IpAddr, route: &RouteMessage) -> Result<NextHop> {
     let view = RouteView::new(route);
     match (view.devices.first(), view.source) {
-        (Some(ifindex), Some(source)) if view.kind_forwards => {
+        (Some(ifindex), Some(source)) if view.forwards() => {
             Ok(NextHop { ifindex: *ifindex, gateway: view.via, source, mtu: view.mtu })
         }
         _ => Err(Error::NoRoute(address)),

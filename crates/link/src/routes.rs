@@ -6,20 +6,32 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use netlink_packet_route::RouteNetlinkMessage as Message;
 use netlink_packet_route::route::{
-    RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteProtocol, RouteVia,
+    RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteProtocol, RouteType, RouteVia,
 };
 
 use crate::device::links;
-use crate::message::{link_route, replace_route, route};
+use crate::message::{link_route, replace_route, route, route_to};
 use crate::view::{RouteView, routes};
 use crate::wire::{Request, Socket};
 use crate::{Error, Handle, PROTOCOL, Result, is_host_link_name};
+
+/// What becomes of packets that take a route.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RouteKind {
+    /// They are sent on.
+    #[default]
+    Unicast,
+    /// They are refused: the sender is told by ICMP that there is no such host (IPv6: no route).
+    Unreachable,
+}
 
 /// A wished route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// Another node's pod CIDR or address.
     pub destination: IpNet,
+    /// Of [`RouteKind::Unreachable`] routes only the destination counts.
+    pub kind: RouteKind,
     /// ifindex of the device to leave by.
     pub device: u32,
     /// The router; none when the destination is on the device itself.
@@ -30,6 +42,23 @@ pub struct Route {
     pub mtu: Option<u32>,
     /// The router is on the device although no network of the device says so.
     pub onlink: bool,
+}
+
+impl Route {
+    /// The route that refuses what no longer prefix takes: the node's own pod CIDR, whose pods have
+    /// routes of their own, must not leave by the default route where there is no pod.
+    #[must_use]
+    pub fn unreachable(destination: IpNet) -> Self {
+        Self {
+            destination,
+            kind: RouteKind::Unreachable,
+            device: 0,
+            via: None,
+            source: None,
+            mtu: None,
+            onlink: false,
+        }
+    }
 }
 
 /// What a call changed, and what it could not.
@@ -156,17 +185,35 @@ fn default_priority(destination: &IpNet) -> u32 {
 }
 
 fn equal(route: &RouteView, wish: &Route) -> bool {
-    route.destination == wish.destination.trunc()
-        && route.devices == [wish.device]
+    let same = route.destination == wish.destination.trunc()
+        && route.kind == kind(wish)
+        && route.priority == default_priority(&route.destination);
+    // IPv6 tells lo as the device of routes that refuse.
+    same && (wish.kind == RouteKind::Unreachable || equal_way(route, wish))
+}
+
+fn equal_way(route: &RouteView, wish: &Route) -> bool {
+    route.devices == [wish.device]
         && route.via == wish.via
         && route.source == wish.source
         && route.mtu == wish.mtu
         && route.onlink == wish.onlink
-        && route.priority == default_priority(&route.destination)
+}
+
+fn kind(wish: &Route) -> RouteType {
+    match wish.kind {
+        RouteKind::Unicast => RouteType::Unicast,
+        RouteKind::Unreachable => RouteType::Unreachable,
+    }
 }
 
 fn message(wish: &Route) -> RouteMessage {
     let protocol = RouteProtocol::Other(PROTOCOL);
+    if wish.kind == RouteKind::Unreachable {
+        let mut message = route_to(wish.destination, protocol);
+        message.header.kind = kind(wish);
+        return message;
+    }
     let mut message = match wish.via {
         None => link_route(wish.destination, wish.device, protocol),
         Some(_) => route(wish.destination, wish.device, protocol),
@@ -191,8 +238,12 @@ fn message(wish: &Route) -> RouteMessage {
 }
 
 fn removal(view: &RouteView) -> Request {
-    let device = view.devices.first().copied().unwrap_or(0);
-    let mut message = route(view.destination, device, RouteProtocol::Other(PROTOCOL));
+    let protocol = RouteProtocol::Other(PROTOCOL);
+    let mut message = match view.devices.first() {
+        Some(device) => route(view.destination, *device, protocol),
+        None => route_to(view.destination, protocol),
+    };
+    message.header.kind = view.kind;
     // NOWHERE stands for "any" when a route is deleted (fib_table_delete).
     message.header.scope = netlink_packet_route::route::RouteScope::NoWhere;
     if view.priority != 0 {

@@ -25,8 +25,7 @@ pub(crate) struct RouteView {
     pub destination: IpNet,
     pub protocol: u8,
     pub main_table: bool,
-    /// Unicast or local: not blackhole, unreachable and the like.
-    pub kind_forwards: bool,
+    pub kind: RouteType,
     pub devices: Vec<u32>,
     /// Of the only next hop.
     pub via: Option<IpAddr>,
@@ -48,7 +47,7 @@ impl RouteView {
             destination: IpNet::from(unspecified),
             protocol: header.protocol.into(),
             main_table: header.table == RouteHeader::RT_TABLE_MAIN,
-            kind_forwards: matches!(header.kind, RouteType::Unicast | RouteType::Local),
+            kind: header.kind,
             devices: Vec::new(),
             via: None,
             source: None,
@@ -76,6 +75,11 @@ impl RouteView {
         let length = header.destination_prefix_length;
         view.destination = IpNet::new(destination, length).unwrap_or_else(|_| destination.into());
         view
+    }
+
+    /// Not blackhole, unreachable and the like.
+    pub fn forwards(&self) -> bool {
+        matches!(self.kind, RouteType::Unicast | RouteType::Local)
     }
 
     pub fn ours(&self) -> bool {

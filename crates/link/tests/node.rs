@@ -4,11 +4,12 @@
 
 mod common;
 
+use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use common::{Node, ip, node, picture, spec};
-use fairlead_link::{Changes, Netns, Route, VxlanSpec};
+use common::{Node, echo, ip, node, picture, spec};
+use fairlead_link::{Changes, Netns, Route, RouteKind, VxlanSpec};
 use ipnet::IpNet;
 
 fn net(text: &str) -> IpNet {
@@ -24,7 +25,8 @@ fn uplink(node: &Node) -> u32 {
 
 fn direct(destination: &str, device: u32, via: &str) -> Route {
     let (destination, via) = (net(destination), Some(ip(via)));
-    Route { destination, device, via, source: None, mtu: None, onlink: false }
+    let kind = RouteKind::Unicast;
+    Route { destination, kind, device, via, source: None, mtu: None, onlink: false }
 }
 
 fn nothing(changes: &Changes) -> bool {
@@ -80,6 +82,50 @@ async fn routes_become_equal_to_the_wish_and_stay_so() {
     assert_eq!(changes.removed.len(), 5, "{changes:?}");
     assert_eq!(node.sh("ip route show proto 102; ip -6 route show proto 102"), "");
     assert!(node.sh("ip route").contains("192.0.2.0/24"), "others' routes stay");
+}
+
+#[tokio::test]
+async fn an_address_of_the_nodes_cidr_without_a_pod_is_refused_and_those_of_pods_are_not() {
+    let Some(node) = node() else { return };
+    let device = uplink(&node);
+    node.sh("ip route add default via 192.0.2.254; ip -6 route add default via 2001:db8::fe");
+    node.link.prepare_host().await.unwrap();
+    let (pod, lonely) = (Netns::unnamed().unwrap(), ["10.244.0.99", "fd00::99"]);
+    node.link.attach_pod(pod.as_fd(), &spec("u", &["10.244.0.5", "fd00::5"])).await.unwrap();
+    let refuses = |address: &str| {
+        let (target, patience) = ((ip(address), 9).into(), Duration::from_secs(2));
+        let error = pod.run(|| TcpStream::connect_timeout(&target, patience)).unwrap().unwrap_err();
+        // IPv6 says "no route to destination" (RFC 4443, 3.1).
+        use std::io::ErrorKind::{HostUnreachable, NetworkUnreachable};
+        matches!(error.kind(), HostUnreachable | NetworkUnreachable)
+    };
+    let cidrs = [net("10.244.0.0/24"), net("fd00::/64")];
+    let wanted = cidrs.map(Route::unreachable);
+    let changes = node.link.sync_routes(&wanted).await.unwrap();
+    assert_eq!((changes.added.len(), changes.failed.len()), (2, 0), "{changes:?}");
+    let table = node.sh("ip route show proto 102; ip -6 route show proto 102");
+    for line in ["unreachable 10.244.0.0/24", "unreachable fd00::/64"] {
+        assert!(table.contains(line), "{line} in:\n{table}");
+    }
+    assert!(nothing(&node.link.sync_routes(&wanted).await.unwrap()));
+    for address in lonely {
+        assert!(refuses(address), "{address}");
+        assert!(node.link.route_to(ip(address)).await.is_err());
+    }
+    assert_eq!(echo(&node.netns, &pod, ip("10.244.0.5")).unwrap(), ip("192.0.2.1"));
+    assert_eq!(node.link.overlaps(&cidrs).await.unwrap(), [""; 0]);
+    assert_eq!(node.link.default_route_devices().await.unwrap(), [device]);
+
+    // The CIDR becomes another node's, and another one this node's; then all of it goes.
+    let others =
+        [direct("10.244.0.0/24", device, "192.0.2.7"), Route::unreachable(net("fd00::/48"))];
+    let changes = node.link.sync_routes(&others).await.unwrap();
+    assert_eq!((changes.added.len(), changes.failed.len()), (2, 0), "{changes:?}");
+    assert!(nothing(&node.link.sync_routes(&others).await.unwrap()));
+    assert!(node.sh("ip route show 10.244.0.0/24").contains("via 192.0.2.7"));
+    let changes = node.link.sync_routes(&[]).await.unwrap();
+    assert_eq!((changes.removed.len(), changes.failed.len()), (2, 0), "{changes:?}");
+    assert!(!node.sh("ip route; ip -6 route").contains("unreachable"));
 }
 
 #[tokio::test]
@@ -299,6 +345,25 @@ async fn a_watcher_hears_of_links_addresses_and_routes() {
         let heard = tokio::time::timeout(Duration::from_secs(5), changes.recv()).await;
         assert_eq!(heard.expect(command), Some(()));
     }
+}
+
+#[tokio::test]
+async fn a_watcher_hears_nothing_of_pods() {
+    let Some(node) = node() else { return };
+    let mut changes = node.link.watch().unwrap();
+    for round in 0..3 {
+        let pod = Netns::unnamed().unwrap();
+        let spec = spec(&round.to_string(), &["10.244.0.5", "fd00::5"]);
+        node.link.attach_pod(pod.as_fd(), &spec).await.unwrap();
+        node.link.detach_pod(&spec.host_name).await.unwrap();
+    }
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(changes.try_recv().is_err());
+    node.sh("ip link set lo mtu 60000");
+    let heard = tokio::time::timeout(Duration::from_secs(5), changes.recv()).await;
+    assert_eq!(heard.unwrap(), Some(()));
 }
 
 #[tokio::test]

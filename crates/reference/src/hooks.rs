@@ -228,6 +228,13 @@ pub fn to_overlay(tables: &mut Tables, input: Input<'_>) -> Result<Outcome, Unex
     }
     handle(tables, input, true, &mut |tables, frame| {
         let node = tables.node(frame.ip.daddr).filter(|node| node.way == Way::Vxlan);
+        let multicast = match frame.ip.daddr.ip() {
+            std::net::IpAddr::V4(v4) => v4.is_multicast(),
+            std::net::IpAddr::V6(v6) => v6.is_multicast(),
+        };
+        if node.is_none() && multicast {
+            return Ok(Verdict::PASS); // the device sends nothing that has no far end
+        }
         let node = node.ok_or(Reason::Tunnel)?;
         frame.src = deliver::SENDER_MAC;
         Ok(Verdict { next_hop: node.next_hop, ..Verdict::PASS })

@@ -7,6 +7,7 @@ use fairlead_model::{Addr, EndpointSlice, Event, Kind, Object, ObjectName, Servi
 
 use crate::compact::{NodeNames, Slice, Spec};
 use crate::frontends::frontends;
+use crate::problem::special;
 use crate::{FrontendSpec, Problem};
 
 /// Everything that load-balancing tables are made of.
@@ -80,8 +81,14 @@ impl State {
         let Some(Listed { object: spec, .. }) = &entry.spec else { return Default::default() };
         let (own, taken): (Vec<Addr>, Vec<Addr>) =
             spec.cluster_ips.iter().partition(|addr| self.owner(addr) == Some(service));
+        let (odd, own): (Vec<Addr>, Vec<Addr>) =
+            own.into_iter().partition(|addr| special(addr).is_some());
         let (rows, mut problems) =
             frontends(spec, &own, entry.slices.values().map(|slice| &slice.object));
+        problems.extend(
+            odd.into_iter()
+                .filter_map(|addr| Some(Problem::AddressUnusable { addr, kind: special(&addr)? })),
+        );
         problems.extend(taken.into_iter().filter_map(|addr| {
             Some(Problem::AddressTaken { addr, by: self.owner(&addr)?.clone() })
         }));

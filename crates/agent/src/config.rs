@@ -138,6 +138,11 @@ impl Config {
         self.run_dir.join("pods")
     }
 
+    /// The DNS Service's addresses as they were last known.
+    pub fn dns_addresses(&self) -> PathBuf {
+        self.run_dir.join("dns.json")
+    }
+
     /// The node's pod CIDRs as they were last known.
     pub fn cidrs(&self) -> PathBuf {
         self.run_dir.join("cidrs.json")

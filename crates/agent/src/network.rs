@@ -25,11 +25,11 @@ impl Agent {
     }
 
     async fn make_network(&mut self) -> Result<Vec<String>, Error> {
+        // half a list would take the ways to the other half away
+        if !self.synced.contains(&Kind::Node) {
+            return Ok(Vec::new());
+        }
         let Some(me) = self.nodes.get(&self.config.node_name).cloned() else {
-            // before the first list no node is known
-            if !self.synced.contains(&Kind::Node) {
-                return Ok(Vec::new());
-            }
             return Ok(vec![format!(
                 "the API has no node '{}': give --node-name (NODE_NAME) the name that kubectl get nodes shows",
                 self.config.node_name

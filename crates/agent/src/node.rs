@@ -219,6 +219,7 @@ impl Agent {
                         self.nodes.retain(|n, _| listed.contains(&ObjectName::new("", n)))
                     }
                     Kind::Pod => self.pods.retain(|name| listed.contains(name)),
+                    Kind::Service if !listed.iter().any(is_dns) => self.dns_addresses.clear(),
                     _ => {}
                 }
                 kind == Kind::Node
@@ -277,7 +278,7 @@ impl Agent {
     fn use_cidrs(&mut self, cidrs: &[ipnet::IpNet]) -> Result<(), Error> {
         self.records.set_cidrs(cidrs)?;
         self.troubles.remove("pod CIDRs");
-        crate::store::write_cidrs(&self.config.cidrs(), cidrs)
+        crate::store::write(&self.config.cidrs(), cidrs)
     }
 
     /// Makes the kernel's Services those of the API. Not before all of them are known: a Service
@@ -340,8 +341,11 @@ impl Agent {
     }
 
     /// Listens on the DNS Service's addresses, which the node then has.
-    async fn serve_names(&mut self) {
+    pub(crate) async fn serve_names(&mut self) {
         let mut troubles = Vec::new();
+        if let Err(e) = crate::store::write(&self.config.dns_addresses(), &self.dns_addresses) {
+            troubles.push(e.to_string());
+        }
         match self.link.sync_lo_addresses(&self.dns_addresses).await {
             Ok(changes) => troubles.extend(changes.failed.iter().map(ToString::to_string)),
             Err(e) => troubles.push(e.to_string()),
@@ -398,6 +402,10 @@ impl Agent {
             }
         }
         self.announce_ready().await;
+        if *self.ready.borrow() {
+            let kept = self.write_conf();
+            self.trouble("CNI configuration", kept.err().map(|e| e.to_string()).into_iter().collect());
+        }
     }
 
     /// For jobs.

@@ -110,7 +110,7 @@ async fn begin(
     let zone = Arc::new(RwLock::new(checked.zone));
     let dns = Server::bind(&[], zone.clone(), resolvers(config), Limits::default())?;
     let records =
-        Records::open(&config.records(), &store::read_cidrs(&config.cidrs()), store::boot_seed())?;
+        Records::open(&config.records(), &store::read::<Vec<ipnet::IpNet>>(&config.cidrs()), store::boot_seed())?;
     let names = Arc::new(RwLock::new(NameTable::default()));
     let link = Handle::new()?;
     undo.mounted = ensure_bpffs(&config.bpffs)?;
@@ -162,6 +162,11 @@ impl Agent {
         })?;
         self.recover_pods().await?;
         self.datapath.attach_sockets(cgroup)?;
+        self.dns_addresses = store::read(&self.config.dns_addresses());
+        if !self.dns_addresses.is_empty() {
+            // names outside the cluster are answered before the API is reached
+            self.serve_names().await;
+        }
         info!(
             version = env!("CARGO_PKG_VERSION"),
             kernel = self.kernel,

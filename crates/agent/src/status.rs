@@ -150,11 +150,12 @@ impl Agent {
         let pod =
             |r: &Record| self.jobs.is_busy(&r.attachment) || !facts.bare.contains(&r.host_link);
         let pods = self.records.len();
-        let uplinks = self.plan.uplinks.len();
+        // before the node is known nobody can say how many
+        let wanted = if self.plan.mtu == 0 { 0 } else { self.plan.uplinks.len().max(1) };
         let mut all = vec![
             program("sockets", self.datapath.sockets_attached(), SOCKET_PROGRAM_COUNT),
             program("pods", self.records.iter().filter(|r| pod(r)).count(), pods),
-            program("uplinks", self.plan.uplinks.iter().map(|u| on(&u.name)).sum(), uplinks.max(1)),
+            program("uplinks", self.plan.uplinks.iter().map(|u| on(&u.name)).sum(), wanted),
         ];
         if self.plan.tunnel_mtu.is_some() {
             all.push(program("tunnel", on(TUNNEL), 1));

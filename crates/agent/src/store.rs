@@ -4,19 +4,20 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use ipnet::IpNet;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::Error;
 
-/// The pod CIDRs as they were last known; none after a reboot.
-pub fn read_cidrs(path: &Path) -> Vec<IpNet> {
+/// What was kept; nothing after a reboot.
+pub fn read<T: DeserializeOwned + Default>(path: &Path) -> T {
     let text = fs::read(path).unwrap_or_default();
     serde_json::from_slice(&text).unwrap_or_default()
 }
 
-/// Keeps the pod CIDRs, so that a restart goes on where it was before the API has answered.
-pub fn write_cidrs(path: &Path, cidrs: &[IpNet]) -> Result<(), Error> {
-    let text = serde_json::to_vec(cidrs).expect("networks are JSON strings");
+/// Keeps a value, so that a restart goes on where it was before the API has answered.
+pub fn write<T: Serialize + ?Sized>(path: &Path, value: &T) -> Result<(), Error> {
+    let text = serde_json::to_vec(value).expect("lists of addresses and networks are JSON");
     if fs::read(path).is_ok_and(|there| there == text) {
         return Ok(());
     }

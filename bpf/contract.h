@@ -166,7 +166,7 @@ struct fl_config {
 	X(SOURCE_ADDRESS, "source address is not the pod's own")                             \
 	X(NO_BACKEND, "the Service has no ready endpoint")                                   \
 	X(BACKEND_RACE, "backends changed twice while one was chosen")                       \
-	X(NAT_EXHAUSTED, "no port is free to masquerade to this destination")                \
+	X(NAT_EXHAUSTED, "no source port is free for a translated flow to this destination")                \
 	X(NAT_MAP, "a translation could not be stored")                                      \
 	X(FRAGMENT_ORDER, "a later fragment came before the first, which has the ports")     \
 	X(REWRITE, "the packet could not be rewritten")                                      \

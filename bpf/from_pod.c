@@ -24,7 +24,7 @@ static __always_inline int fl_from_pod_decide(struct __sk_buff *skb, struct fl_p
 		return fl_drop(r, FL_DROP_SOURCE_ADDRESS);
 	fl_report_new(skb, p, FL_HOOK_FROM_POD, config);
 	if (!fl_decide_cluster(skb, p, r)) {
-		reason = fl_service_packet(skb, p, source);
+		reason = fl_service_packet(skb, p, source, config);
 		if (reason > 0)
 			return fl_drop(r, reason);
 		if (reason < 0 || !fl_decide_cluster(skb, p, r)) {

@@ -2,7 +2,7 @@
 /* Services: the choice of a backend (sockets and packets alike), and translation by packet. */
 #pragma once
 
-#include "nat.h"
+#include "ports.h"
 
 struct fl_choice {
 	struct fl_addr addr;
@@ -63,37 +63,38 @@ static __always_inline int fl_backend_lives(__u32 backend, __u32 generation)
 	return b && b->proto && b->generation == generation;
 }
 
-/* The two entries of a new flow to a Service; the client's own address is answered by the Service's (hairpin). */
-static __always_inline int fl_service_store(const struct fl_tuple *from, const struct fl_choice *choice,
-					    struct fl_tuple *to)
+/*
+ * The two entries of a new flow to a Service; the client's own address is answered by the Service's
+ * (hairpin). The source port becomes one that the pod does not choose by itself: with its own, answers
+ * could not be told from those of a connection that it made to the backend directly.
+ */
+static __always_inline int fl_service_store(const struct fl_packet *p, const struct fl_choice *choice,
+					    struct fl_tuple *to, const struct fl_config *config)
 {
-	struct fl_tuple answer;
-	struct fl_nat n = {};
+	struct fl_nat n = {
+		.seen = fl_now(),
+		.flags = FL_NAT_SERVICE | FL_NAT_REPLY,
+		.service = choice->service,
+		.backend = choice->backend,
+		.generation = choice->generation,
+	};
+	int reason;
 
-	*to = *from;
+	*to = p->tuple;
 	to->daddr = choice->addr;
 	to->dport = choice->port;
-	if (fl_same(&choice->addr, &from->saddr))
-		to->saddr = from->daddr;
+	if (fl_same(&choice->addr, &p->tuple.saddr))
+		to->saddr = p->tuple.daddr;
+	fl_reverse(&n.to, &p->tuple);
+	reason = fl_take_port(p, to, &n, config);
+	if (reason)
+		return reason;
 	n.to = *to;
-	n.seen = fl_now();
 	n.flags = FL_NAT_SERVICE;
-	n.service = choice->service;
-	n.backend = choice->backend;
-	n.generation = choice->generation;
-	fl_reverse(&answer, to);
-	if (from->proto == IPPROTO_TCP) {
-		/* an older flow of these ports would be found before this one */
-		bpf_map_delete_elem(&fl_nat_tcp, from);
-		bpf_map_delete_elem(&fl_nat_tcp, &answer);
-	}
-	if (bpf_map_update_elem(&fl_nat_any, from, &n, BPF_ANY))
-		return FL_DROP_NAT_MAP;
-	fl_reverse(&n.to, from);
-	n.flags |= FL_NAT_REPLY;
-	if (bpf_map_update_elem(&fl_nat_any, &answer, &n, BPF_ANY))
-		return FL_DROP_NAT_MAP;
-	return FL_DROP_NONE;
+	/* an older flow of these ports would be found before this one */
+	if (p->tuple.proto == IPPROTO_TCP)
+		bpf_map_delete_elem(&fl_nat_tcp, &p->tuple);
+	return bpf_map_update_elem(&fl_nat_any, &p->tuple, &n, BPF_ANY) ? FL_DROP_NAT_MAP : FL_DROP_NONE;
 }
 
 /* A flow that is known, or -1. Datagrams leave a backend that is gone; TCP drains. */
@@ -117,7 +118,8 @@ static __always_inline int fl_service_known(struct __sk_buff *skb, struct fl_pac
  * Translates a pod's packet to a Service that no socket hook has translated.
  * Answers a drop reason, or -1 where the destination is no Service.
  */
-static __always_inline int fl_service_packet(struct __sk_buff *skb, struct fl_packet *p, struct fl_endpoint *source)
+static __always_inline int fl_service_packet(struct __sk_buff *skb, struct fl_packet *p, struct fl_endpoint *source,
+					     const struct fl_config *config)
 {
 	struct fl_frontend_key key = {};
 	struct fl_choice choice = {};
@@ -142,7 +144,7 @@ static __always_inline int fl_service_packet(struct __sk_buff *skb, struct fl_pa
 	reason = fl_choose(&key, &choice);
 	if (reason)
 		return reason;
-	reason = fl_service_store(&p->tuple, &choice, &to);
+	reason = fl_service_store(p, &choice, &to, config);
 	if (reason)
 		return reason;
 	source->translated = 1;

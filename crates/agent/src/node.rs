@@ -404,7 +404,10 @@ impl Agent {
         self.announce_ready().await;
         if *self.ready.borrow() {
             let kept = self.write_conf();
-            self.trouble("CNI configuration", kept.err().map(|e| e.to_string()).into_iter().collect());
+            self.trouble(
+                "CNI configuration",
+                kept.err().map(|e| e.to_string()).into_iter().collect(),
+            );
         }
     }
 

@@ -109,8 +109,11 @@ async fn begin(
     local::serve(&config.agent_socket(), inbox.clone(), recent.clone()).await?;
     let zone = Arc::new(RwLock::new(checked.zone));
     let dns = Server::bind(&[], zone.clone(), resolvers(config), Limits::default())?;
-    let records =
-        Records::open(&config.records(), &store::read::<Vec<ipnet::IpNet>>(&config.cidrs()), store::boot_seed())?;
+    let records = Records::open(
+        &config.records(),
+        &store::read::<Vec<ipnet::IpNet>>(&config.cidrs()),
+        store::boot_seed(),
+    )?;
     let names = Arc::new(RwLock::new(NameTable::default()));
     let link = Handle::new()?;
     undo.mounted = ensure_bpffs(&config.bpffs)?;

@@ -289,7 +289,7 @@ pub const DROP_REASONS: &[(&str, &str)] = &[
     ("SOURCE_ADDRESS", "source address is not the pod's own"),
     ("NO_BACKEND", "the Service has no ready endpoint"),
     ("BACKEND_RACE", "backends changed twice while one was chosen"),
-    ("NAT_EXHAUSTED", "no port is free to masquerade to this destination"),
+    ("NAT_EXHAUSTED", "no source port is free for a translated flow to this destination"),
     ("NAT_MAP", "a translation could not be stored"),
     ("FRAGMENT_ORDER", "a later fragment came before the first, which has the ports"),
     ("REWRITE", "the packet could not be rewritten"),

@@ -242,6 +242,9 @@ fn a_new_connection_reaches_a_backend_of_before_or_after_a_change() {
         let ifindex = lab::device("pod1", 1500);
         let pod = contract::Endpoint { ifindex, ..Default::default() };
         datapath.put_endpoint(addr("10.0.1.1"), pod).unwrap();
+        let ports =
+            contract::Config { nat_port_min: 1024, nat_port_max: 65535, ..Default::default() };
+        datapath.set_config(ports).unwrap();
         let (begin, end) = (Instant::now(), Instant::now() + Duration::from_millis(2500));
         let (progress, ready) = (Arc::new(Progress::default()), Arc::new(Barrier::new(2)));
         parts.balancer.apply(&name(0), &[frontend(0, 80, generation(0))], 0).unwrap();

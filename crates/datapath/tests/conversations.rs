@@ -91,8 +91,9 @@ fn a_pod_that_is_its_own_backend_sees_the_service_as_its_peer() {
         let key = FrontendKey { addr: service.0, port: 80, proto: TCP };
         talk.bench.set_frontend(&mut talk.tables, key, Some(vec![backend("fd00:1::1", TCP)]));
         let there = talk.tcp(Hook::FromPod, "pod1", pod, service, SYN);
-        assert_eq!(there, tuple((service.0, 1000), (pod.0, 8080), TCP));
-        let back = talk.tcp(Hook::FromPod, "pod1", (pod.0, 8080), (service.0, 1000), SYN | ACK);
+        let port = there.sport;
+        assert_eq!(there, tuple((service.0, port), (pod.0, 8080), TCP));
+        let back = talk.tcp(Hook::FromPod, "pod1", (pod.0, 8080), (service.0, port), SYN | ACK);
         assert_eq!(back, tuple(service, pod, TCP));
     });
 }
@@ -104,8 +105,9 @@ fn a_port_that_is_used_again_reaches_a_living_backend_with_every_packet() {
         let key = FrontendKey { addr: service.0, port: 80, proto: TCP };
         let old = backend("10.0.1.2", TCP);
         talk.bench.set_frontend(&mut talk.tables, key, Some(vec![old]));
-        talk.tcp(Hook::FromPod, "pod1", pod, service, SYN);
-        talk.tcp(Hook::FromPod, "pod2", (old.addr, old.port), pod, SYN | ACK);
+        let there = talk.tcp(Hook::FromPod, "pod1", pod, service, SYN);
+        let client = (pod.0, there.sport);
+        talk.tcp(Hook::FromPod, "pod2", (old.addr, old.port), client, SYN | ACK);
         talk.tcp(Hook::FromPod, "pod1", pod, service, ACK);
         talk.tcp(Hook::FromPod, "pod1", pod, service, ACK);
 
@@ -166,8 +168,11 @@ fn a_flow_to_a_service_that_leaves_the_cluster_is_translated_twice_and_back() {
         let server = backend("203.0.113.7", TCP);
         talk.bench.set_frontend(&mut talk.tables, key, Some(vec![server]));
         let first = talk.tcp(Hook::FromPod, "pod1", pod, service, SYN);
-        assert_eq!(first, tuple(pod, (server.addr, 8080), TCP));
-        let second = talk.tcp(Hook::ToWire, "up1", pod, (server.addr, 8080), SYN);
+        // not the pod's own port, which a connection to the server itself may have
+        assert_ne!(first.sport, pod.1);
+        assert_eq!(first, tuple((pod.0, first.sport), (server.addr, 8080), TCP));
+        let own = (pod.0, first.sport);
+        let second = talk.tcp(Hook::ToWire, "up1", own, (server.addr, 8080), SYN);
         assert_eq!(second.saddr, addr("192.168.0.1"));
         let nat = (second.saddr, second.sport);
         let back = talk.tcp(Hook::FromWire, "up1", (server.addr, 8080), nat, SYN | ACK);

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage as Message;
-use netlink_packet_route::address::{AddressAttribute, CacheInfo, AddressProtocol, AddressScope};
+use netlink_packet_route::address::{AddressAttribute, AddressProtocol, AddressScope, CacheInfo};
 
 use crate::message::{address, get_link, host_net};
 use crate::view::addresses;

@@ -58,7 +58,7 @@ fn begins_flow(ip: &Ip) -> bool {
 }
 
 /// `plain` with a source port that no other flow to the same destination has.
-fn with_port(
+pub(crate) fn with_port(
     tables: &Tables,
     tuple: &Tuple,
     plain: Tuple,

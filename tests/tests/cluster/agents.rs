@@ -18,7 +18,7 @@ pub fn pid(cluster: &Cluster, node: &str) -> Option<u32> {
 
 /// `fairlead status`, asked on the node: needs no API server.
 pub fn status(cluster: &Cluster, node: &str) -> Said {
-    let script = "/proc/$(pgrep -f '^/fairlead agent' | head -1)/root/fairlead status";
+    let script = "cd /proc/$(pgrep -f '^/fairlead agent' | head -1)/root && ./fairlead status";
     cluster.on_node(node).sh(script)
 }
 

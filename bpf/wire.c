@@ -3,6 +3,9 @@
 #include "forward.h"
 #include "masquerade.h"
 
+/* linux/if_packet.h */
+#define FL_PACKET_HOST 0
+
 /* Whether a packet to the node may be the answer to a flow of a pod: only these are looked up. */
 static __always_inline int fl_may_be_answer(const struct fl_packet *p, const struct fl_config *config)
 {
@@ -49,7 +52,11 @@ int fl_from_wire(struct __sk_buff *skb)
 	struct fl_route r = {};
 	struct fl_packet p;
 
-	if (!config)
+	/*
+	 * Somebody else's frame, flooded by a switch or seen in promiscuous mode, is not taken: besides, a
+	 * neighbour that sends to an address of before would be confirmed by the answers, for ever.
+	 */
+	if (!config || skb->pkt_type != FL_PACKET_HOST)
 		return FL_NEXT;
 	/* what we can't read is the node's own business */
 	if (fl_parse(skb, &p))

@@ -57,7 +57,8 @@ pub fn ip(words: &str) {
 /// A device that is up, with a peer that nobody uses. Answers its index.
 pub fn device(name: &str, mtu: usize) -> u32 {
     ip(&format!("link add {name} mtu {mtu} type veth peer name {name}-peer mtu {mtu}"));
-    ip(&format!("link set {name} up"));
+    // the frames' destination: others are not for this host
+    ip(&format!("link set {name} address 02:00:00:00:00:aa up"));
     ip(&format!("link set {name}-peer up"));
     let any = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None).unwrap();
     rustix::net::netdevice::name_to_index(any, name).expect("the device was just made")

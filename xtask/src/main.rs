@@ -38,7 +38,7 @@ enum Task {
         #[arg(long)]
         out: Option<PathBuf>,
         /// The image's name, as pod specs write it
-        #[arg(long, default_value = concat!("fairlead/fairlead:", env!("CARGO_PKG_VERSION")))]
+        #[arg(long, default_value = concat!("ghcr.io/fairlead/fairlead:", env!("CARGO_PKG_VERSION")))]
         tag: Reference,
     },
     /// Check that the workspace compiles for aarch64

@@ -14,6 +14,12 @@ const SIZES: &str = "1 1400 1472 1473 4000 9000 65000";
 /// From each node's pod, host-network pod and the node itself to pods of every node, host-network
 /// ones too.
 pub fn all_directions(cluster: &Cluster) {
+    let broken = broken_directions(cluster);
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+/// Those of [`all_directions`] that don't work.
+pub fn broken_directions(cluster: &Cluster) -> Vec<String> {
     let pods = pods::all_ready(cluster);
     let mut broken = Vec::new();
     for node in cluster.nodes() {
@@ -33,7 +39,7 @@ pub fn all_directions(cluster: &Cluster) {
             }
         }
     }
-    assert!(broken.is_empty(), "{broken:#?}");
+    broken
 }
 
 /// Itself, its neighbour on the node, one of each other node, and all nodes.

@@ -25,6 +25,10 @@ pub fn comes_back(cluster: &Cluster) {
         holds(old.is_empty(), || format!("{old:?} have the old one"))
     });
     installing::programs_run(cluster);
-    paths::all_directions(cluster);
+    // the node has another link address now, which its neighbours learn when the old one fails them
+    within(PATIENCE, "all directions work again", || {
+        let broken = paths::broken_directions(cluster);
+        holds(broken.is_empty(), || format!("{broken:#?}"))
+    });
     paths::services(cluster);
 }

@@ -12,7 +12,7 @@ use crate::table::describe;
 /// Seconds without a packet after which an entry goes.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// TCP that has seen FIN or RST.
+    /// TCP that has seen FIN or RST: longer than TIME-WAIT of Linux, as bpf/ports.h has it.
     pub closing: u32,
     /// TCP, not established.
     pub opening: u32,
@@ -24,7 +24,7 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Timeouts { closing: 10, opening: 60, established: 8 * 3600, other: 180 }
+        Timeouts { closing: 65, opening: 60, established: 8 * 3600, other: 180 }
     }
 }
 

@@ -22,13 +22,16 @@ required=(
     ping iputils-ping
     dig bind9-dnsutils
     nft nftables
+    ethtool ethtool
+    perl perl-base
     /etc/ssl/certs/ca-certificates.crt ca-certificates
 )
 optional=(
-    bpftool bpftool
     tcpdump tcpdump
     /usr/lib/cni/bridge containernetworking-plugins
 )
+# Debian has a package of that name, Ubuntu 24.04 has it among the kernel's tools.
+bpftools=(bpftool linux-tools-generic)
 # What the datapath is tried with comes first. Nobody tries it with one older than 17.
 clangs=(clang-19 clang-20 clang-21 clang-22 clang-18 clang-17 clang)
 targets=(x86_64-unknown-linux-musl)
@@ -85,9 +88,10 @@ install_packages() {
     packages+=("${missing[@]}")
     missing=()
     [ -z "$all" ] || find_missing "${optional[@]}"
-    local wanted=("${missing[@]}") need_clang=
+    local wanted=("${missing[@]}") need_clang= need_bpftool=
     has_clang || need_clang=1
-    [ $((${#packages[@]} + ${#wanted[@]})) -gt 0 ] || [ -n "$need_clang" ] || return 0
+    present bpftool || need_bpftool=1
+    [ $((${#packages[@]} + ${#wanted[@]})) -gt 0 ] || [ -n "$need_clang$need_bpftool" ] || return 0
 
     command -v apt-get >/dev/null ||
         die "no apt-get here: install what ${packages[*]} ${need_clang:+clang} are on this system"
@@ -95,6 +99,10 @@ install_packages() {
     if [ -n "$need_clang" ]; then
         for clang in "${clangs[@]}"; do available "$clang" && break; done
         packages+=("$clang")
+    fi
+    if [ -n "$need_bpftool" ]; then
+        for package in "${bpftools[@]}"; do available "$package" && break; done
+        packages+=("$package")
     fi
     for package in "${wanted[@]}"; do
         if available "$package"; then packages+=("$package"); else

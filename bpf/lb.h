@@ -128,11 +128,9 @@ static __always_inline int fl_service_packet(struct __sk_buff *skb, struct fl_pa
 
 	if (p->kind != FL_KIND_PORTS)
 		return -1;
-	if (p->fragment != FL_FRAGMENT_NONE) {
-		reason = fl_fragment_ports(p);
-		if (reason)
-			return reason;
-	}
+	reason = fl_fragment_ports(p);
+	if (reason)
+		return reason;
 	if (source->translated) {
 		reason = fl_service_known(skb, p);
 		if (reason >= 0)

@@ -35,30 +35,34 @@ static __always_inline int fl_masquerade_new(struct __sk_buff *skb, struct fl_pa
 	return fl_rewrite(skb, p, &to);
 }
 
+/* The node's address has changed, or the way out: answers to the old one come no more. */
+static __always_inline int fl_is_stale(const struct fl_nat *n, const struct fl_addr *node)
+{
+	return (n->flags & (FL_NAT_MASQUERADE | FL_NAT_REPLY)) == FL_NAT_MASQUERADE && !fl_same(&n->to.saddr, node);
+}
+
 /* A packet of a pod that leaves the cluster by a device with this address. */
 static __always_inline int fl_masquerade(struct __sk_buff *skb, struct fl_packet *p, const struct fl_addr *node,
 					 const struct fl_config *config)
 {
-	struct fl_nat *n = 0;
+	struct fl_nat *n;
 	int known, reason;
 
-	if (p->kind != FL_KIND_ERROR) {
-		reason = fl_fragment_ports(p);
-		if (reason)
-			return reason;
-		n = fl_nat_lookup(&p->tuple);
-	}
-	if (n && (n->flags & (FL_NAT_MASQUERADE | FL_NAT_REPLY)) == FL_NAT_MASQUERADE &&
-	    !fl_same(&n->to.saddr, node)) {
-		/* the node's address has changed, or the way out: answers to the old one come no more */
+	if (p->kind == FL_KIND_ERROR)
+		return fl_nat_known(skb, p, FL_NAT_KINDS_WIRE, &known);
+	reason = fl_fragment_ports(p);
+	if (reason)
+		return reason;
+	n = fl_nat_lookup(&p->tuple);
+	if (n && fl_is_stale(n, node)) {
 		if (p->tuple.proto == IPPROTO_TCP && !fl_begins_flow(p))
 			return FL_DROP_NAT_STALE;
 		bpf_map_delete_elem(&fl_nat_tcp, &p->tuple);
 		bpf_map_delete_elem(&fl_nat_any, &p->tuple);
+		n = 0;
 	}
-	reason = fl_nat_known(skb, p, FL_NAT_KINDS_WIRE, &known);
-	if (reason || known)
-		return reason;
+	if (n && n->flags & FL_NAT_KINDS_WIRE)
+		return fl_nat_apply(skb, p, n);
 	if (!fl_begins_flow(p))
 		return FL_DROP_NONE;
 	fl_count_traffic(FL_FORWARD_MASQUERADE, skb->len);

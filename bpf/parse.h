@@ -45,11 +45,6 @@ struct fl_packet {
 
 #define FL_MAX_EXTENSIONS 6
 
-struct fl_ports {
-	__be16 sport;
-	__be16 dport;
-};
-
 /* quoted: inside an ICMP error only 8 bytes of the transport header are sure (RFC 792). */
 static __always_inline int fl_parse_l4(struct __sk_buff *skb, struct fl_packet *p, int quoted)
 {
